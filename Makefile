@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make            build/spantap                 make demo      run the main job on a small agent (root)
+# make check      all tests of the fast tier    make bench     what capture costs, as ratios
+# make fuzz       each fuzzer for FUZZ_SECONDS  make install   into $(DESTDIR)$(PREFIX)
+#
+# V=1 shows the commands. CC=clang works. SANITIZE=address,undefined builds the
+# program itself with sanitizers (the unit tests always are).
+
+PREFIX       ?= /usr/local
+CC           ?= cc
+CLANG        ?= clang
+BPFTOOL      ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+FUZZ_SECONDS ?= 60
+B            := build
+ARCH         := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
+
+# yyjson and llhttp carry no .pc file in some releases: plain -l then.
+PKG     := $(shell for l in libbpf libelf zlib yyjson sqlite3 libseccomp libsodium; do pkg-config --exists $$l && echo $$l; done)
+LDLIBS  := -lbpf -lelf -lz -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lpthread -lm
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong -fno-strict-aliasing -D_GNU_SOURCE -Iuser -I$(B) \
+	     $(if $(PKG),$(shell pkg-config --cflags $(PKG)))
+SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+ifneq ($(SANITIZE),)
+CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+
+BPF_CFLAGS := -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Wno-gnu-variable-sized-type-not-at-end -D__TARGET_ARCH_$(ARCH) -D__VMLINUX_H__ -Ivmlinux \
+	      -I/usr/include/$(shell $(CC) -print-multiarch)
+
+Q := $(if $(V),,@)
+msg = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
+SRC   := $(filter-out user/main.c,$(wildcard user/*/*.c))
+BPF   := $(wildcard bpf/*.bpf.c)
+BPFO  := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.o,$(BPF))
+SKEL  := $(B)/spantap.skel.h
+UNIT  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+
+.PHONY: all check check-fast demo bench fuzz install clean unit fuzzers
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/spantap
+
+# One set of objects a variant: obj (the program), hook (the program with the test-only
+# crash record), san (unit tests), fuzz.
+define variant
+$(B)/$(1)/user/%.o: user/%.c | $(SKEL)
+	$$(call msg,CC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(2) $$(ALL_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/tests/%.o: tests/%.c | $(SKEL)
+	$$(call msg,CC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(2) $$(ALL_CFLAGS) $(3) -Itests -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/libspantap.a: $$(patsubst %.c,$(B)/$(1)/%.o,$(SRC))
+	$$(call msg,AR,$$@)
+	$$(Q)rm -f $$@ && $(AR) qcs $$@ $$^
+-include $$(patsubst %.c,$(B)/$(1)/%.d,$(SRC) user/main.c $(wildcard tests/*/*.c))
+endef
+$(eval $(call variant,obj,$$(CC),))
+$(eval $(call variant,hook,$$(CC),-DSPANTAP_TEST_HOOKS))
+$(eval $(call variant,san,$$(CC),$$(SAN_FLAGS)))
+$(eval $(call variant,fuzz,$$(CLANG),$$(FUZZ_FLAGS)))
+
+$(B)/spantap: $(B)/obj/user/main.o $(B)/obj/libspantap.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/spantap-hooks: $(B)/hook/user/main.o $(B)/hook/libspantap.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/bpf/%.o: bpf/%.bpf.c
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+-include $(BPFO:.o=.d)
+
+$(B)/spantap.bpf.o: $(BPFO)
+	$(call msg,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(B)/spantap.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name spantap_bpf > $@
+
+$(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/san/libspantap.a
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspantap.a
+	$(call msg,LD,$@)
+	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/libspantap.a
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl -lcrypto
+
+unit: $(UNIT)
+fuzzers: $(FUZZ)
+
+check check-fast: all $(B)/spantap-hooks unit fuzzers
+	$(Q)tests/run fast
+
+demo: all
+	$(Q)tools/demo.sh
+
+bench: all $(BENCH)
+	$(Q)tests/bench/run
+
+fuzz: fuzzers
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS)
+
+install: all
+	install -D -m 0755 $(B)/spantap $(DESTDIR)$(PREFIX)/bin/spantap
+
+clean:
+	$(Q)rm -rf $(B)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/* compat.bpf.h - what differs between kernels, one accessor each, with the commit that made the difference. */
+#ifndef SPANTAP_COMPAT_BPF_H
+#define SPANTAP_COMPAT_BPF_H
+
+#include "core.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+/* A private name of the kernel's enum: only whether the value exists in its BTF matters. */
+enum bpf_func_id___loop { BPF_FUNC_loop___loop = 181 };
+
+#define FRAGMENTS_MAX     131072 /* of one call with bpf_loop: 2 GiB, more than SSL_write can take */
+#define FRAGMENTS_UNROLLED 8     /* of one call without it: 128 KiB, the rest is a counted hole */
+
+/* bpf_loop: Linux 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper"). */
+#define has_bpf_loop() bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop)
+
+/* Calls step(i, ctx) until it returns 1, at most n times. */
+#define for_each_fragment(step, ctx, n)                                                                              \
+	do {                                                                                                         \
+		if (has_bpf_loop()) {                                                                                \
+			bpf_loop((n) < FRAGMENTS_MAX ? (n) : FRAGMENTS_MAX, step, ctx, 0);                           \
+		} else {                                                                                             \
+			for (int i_ = 0; i_ < FRAGMENTS_UNROLLED; i_++)                                              \
+				if (step(i_, ctx))                                                                   \
+					break;                                                                       \
+		}                                                                                                    \
+	} while (0)
+
+#endif

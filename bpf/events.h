@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/*
+ * events.h - the contract between the kernel side and user space.
+ *
+ * Every record that a BPF program may put into a ring is declared here, and
+ * nowhere else.  The file includes nothing: BPF code includes it after
+ * vmlinux/core.h, user code after <linux/types.h>.
+ *
+ * Units: every `ts`, `start` and `gen` is CLOCK_BOOTTIME in nanoseconds (the
+ * only clock that orders events).  `tgid` is the process id in the initial
+ * pid namespace; `pid` is the same process as the pid namespace in which
+ * spantap runs sees it (0: not visible there).  A process is identified by
+ * (tgid, start): pids are reused, pairs are not.
+ *
+ * Rings:  "watch"  struct ev_watch only, 64 bytes each, woken at once, read by probe
+ *         "life"   EV_FORK EV_EXEC EV_EXIT EV_CONN_CLOSE, read by decode
+ *         "data"   EV_DATA, read by decode
+ * A recording (spantap run --record) holds the life and data records in the
+ * order in which decode took them, and EV_CLOCK, EV_TOTALS and EV_MARK, which
+ * user space adds.
+ */
+#ifndef SPANTAP_EVENTS_H
+#define SPANTAP_EVENTS_H
+
+enum ev_type {
+	EV_FORK = 1,       /* struct ev_fork */
+	EV_EXEC = 2,       /* struct ev_exec */
+	EV_EXIT = 3,       /* struct ev_exit */
+	EV_CONN_CLOSE = 5, /* struct ev_conn */
+	EV_DATA = 6,       /* struct ev_data */
+	EV_WATCH = 7,      /* struct ev_watch */
+	EV_CLOCK = 8,      /* struct ev_clock, user space only */
+	EV_TOTALS = 9,     /* struct ev_conn, user space only: a sweep of the connection table */
+	EV_MARK = 10,      /* struct ev_mark, user space only */
+};
+
+enum ev_dir { EV_DIR_WRITE = 0, EV_DIR_READ = 1 };
+
+/* The TLS library that carried a connection. */
+enum ev_lib { EV_LIB_UNKNOWN = 0, EV_LIB_OPENSSL = 1, EV_LIB_BORINGSSL = 2 };
+
+#define EV_FRAGMENT_MAX 16384 /* payload bytes of one EV_DATA */
+#define EV_ARGV_MAX 16384     /* argv bytes of one EV_EXEC */
+#define EV_CWD_MAX 1024       /* cwd bytes of one EV_EXEC */
+#define EV_CWD_DEPTH 40       /* path components of cwd that are followed */
+#define EV_COMM 16
+
+/* First member of every record; `size` is the whole record, header included. */
+struct ev_head {
+	__u32 type; /* enum ev_type */
+	__u32 size;
+	__u64 ts;
+};
+
+struct ev_proc {
+	__u64 start;
+	__u32 tgid;
+	__u32 pid;
+};
+
+struct ev_fork {
+	struct ev_head head;
+	struct ev_proc parent;
+	struct ev_proc child;
+};
+
+enum ev_exec_flags {
+	EV_EXEC_ARGV_CUT = 1, /* argv was longer than EV_ARGV_MAX, or not all of it readable */
+	EV_EXEC_CWD_CUT = 2,  /* cwd was deeper or longer than the limits */
+};
+
+/*
+ * data[] holds argv_len bytes of argv (each argument ends with NUL), then
+ * cwd_len bytes: path components of the working directory, innermost first,
+ * each ending with NUL; none at all means "/".
+ */
+struct ev_exec {
+	struct ev_head head;
+	struct ev_proc proc;
+	__u64 dev; /* kernel dev_t of the executable's inode */
+	__u64 ino;
+	__u32 uid;
+	__u32 flags; /* enum ev_exec_flags */
+	__u32 argv_len;
+	__u32 cwd_len;
+	char comm[EV_COMM];
+	__u8 data[];
+};
+
+struct ev_exit {
+	struct ev_head head;
+	struct ev_proc proc;
+	__u32 status; /* as wait(2) reports it: signal in the low 7 bits, code in the next 8 */
+	__u32 pad;
+};
+
+/* Connection = (process, TLS object, generation). */
+struct ev_conn_id {
+	__u64 tls; /* address of the TLS object */
+	__u64 gen; /* when it was first seen: a reused address gets a new one */
+	struct ev_proc proc;
+};
+
+enum ev_conn_flags {
+	EV_CONN_FREED = 1, /* SSL_free was seen */
+	EV_CONN_LATE = 2,  /* the connection may be older than the attachment */
+};
+
+struct ev_conn {
+	struct ev_head head;
+	struct ev_conn_id conn;
+	__u64 produced[2]; /* bytes that passed, by enum ev_dir, delivered or not */
+	__u64 lost[2];     /* of these: not delivered because the ring was full, or unreadable */
+	__u32 lib;         /* enum ev_lib */
+	__u32 flags;       /* enum ev_conn_flags */
+};
+
+enum ev_data_flags {
+	EV_DATA_UNREADABLE = 1, /* the payload could not be read: `len` bytes are a hole, data[] is not valid */
+	EV_DATA_LATE = 2,       /* as EV_CONN_LATE */
+};
+
+/*
+ * One fragment of plaintext.  Of one SSL_write or SSL_read of N bytes come
+ * ceil(N / EV_FRAGMENT_MAX) fragments with consecutive `seq` and `offset`.
+ * `head.size` may be larger than header + len: the record sits in the
+ * smallest size class that holds it.
+ */
+struct ev_data {
+	struct ev_head head; /* ts: when the call was entered (write), when it returned (read) */
+	struct ev_conn_id conn;
+	__u64 offset; /* of data[0] in its direction's byte stream, from 0 */
+	__u32 seq;    /* of this record in its direction, from 0, counted also when it was lost */
+	__u32 len;    /* payload bytes */
+	__u8 dir;     /* enum ev_dir */
+	__u8 lib;     /* enum ev_lib */
+	__u16 flags;  /* enum ev_data_flags */
+	__u32 tid;    /* thread, initial pid namespace */
+	__u8 data[];
+};
+
+enum ev_watch_what { EV_WATCH_EXEC = 1, EV_WATCH_EXIT = 2 };
+
+struct ev_watch {
+	struct ev_head head;
+	struct ev_proc proc;
+	__u64 dev; /* EV_WATCH_EXEC: of the executable */
+	__u64 ino;
+	__u32 what; /* enum ev_watch_what */
+	__u32 pad[3];
+};
+
+/* Wall clock = boot clock + offset, from head.ts on. */
+struct ev_clock {
+	struct ev_head head;
+	__s64 realtime_offset;
+};
+
+enum ev_mark_what {
+	EV_MARK_BEGIN = 1,  /* first record of a recording; a: capture instance (low), b: (high) */
+	EV_MARK_END = 2,    /* the traced command has ended; a: its wait status */
+	EV_MARK_LIFE_LOST = 3, /* a: process and connection records lost so far */
+	EV_MARK_POISON = 4, /* a: the record at this place crashed the decoder and was skipped */
+};
+
+struct ev_mark {
+	struct ev_head head;
+	__u32 what; /* enum ev_mark_what */
+	__u32 pad;
+	__u64 a, b;
+};
+
+/* Losses that the kernel side counts, one per-CPU slot each. */
+enum ev_count {
+	EV_COUNT_DATA_BYTES = 0,   /* payload bytes seen */
+	EV_COUNT_DATA_LOST,        /* payload bytes lost: data ring full */
+	EV_COUNT_DATA_UNREADABLE,  /* payload bytes lost: user memory not readable */
+	EV_COUNT_DATA_TOO_LONG,    /* payload bytes lost: one call longer than a kernel without bpf_loop can copy */
+	EV_COUNT_LIFE_LOST,        /* records lost: life ring full */
+	EV_COUNT_WATCH_LOST,       /* records lost: watch ring full */
+	EV_COUNT_CONN_UNTRACKED,   /* calls ignored: connection table full */
+	EV_COUNT_CALL_UNTRACKED,   /* calls ignored: table of calls in progress full */
+	EV_COUNT_PROC_UNTRACKED,   /* forks not followed: process table full */
+	EV_COUNT_N,
+};
+
+_Static_assert(sizeof(struct ev_head) == 16, "ev_head");
+_Static_assert(sizeof(struct ev_proc) == 16, "ev_proc");
+_Static_assert(sizeof(struct ev_fork) == 48, "ev_fork");
+_Static_assert(sizeof(struct ev_exec) == 80, "ev_exec");
+_Static_assert(sizeof(struct ev_exit) == 40, "ev_exit");
+_Static_assert(sizeof(struct ev_conn) == 88, "ev_conn");
+_Static_assert(sizeof(struct ev_data) == 72, "ev_data");
+_Static_assert(sizeof(struct ev_watch) == 64, "ev_watch");
+_Static_assert(sizeof(struct ev_clock) == 24, "ev_clock");
+_Static_assert(sizeof(struct ev_mark) == 40, "ev_mark");
+
+#endif

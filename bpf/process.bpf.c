@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
+/* process.bpf.c - fork, exec and exit of the followed processes. */
+#include "emit.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Run once by user space (BPF_PROG_TEST_RUN): only the kernel knows our ids in the initial pid namespace. */
+SEC("raw_tp")
+int whoami(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	self.tgid = BPF_CORE_READ(task, tgid);
+	self.level = BPF_CORE_READ(task, group_leader, thread_pid, level);
+	return 0;
+}
+
+static __always_inline void watch(__u32 what, const struct ev_proc *proc, __u64 ts, __u64 dev, __u64 ino)
+{
+	struct ev_watch *w = bpf_ringbuf_reserve(&watch_ring, sizeof(*w), 0);
+
+	if (!w) {
+		count(EV_COUNT_WATCH_LOST, 1);
+		return;
+	}
+	__builtin_memset(w, 0, sizeof(*w));
+	w->head.type = EV_WATCH;
+	w->head.size = sizeof(*w);
+	w->head.ts = ts;
+	w->proc = *proc;
+	w->dev = dev;
+	w->ino = ino;
+	w->what = what;
+	bpf_ringbuf_submit(w, BPF_RB_FORCE_WAKEUP);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 parent_tgid = parent->tgid, child_tgid = child->tgid, child_tid = child->pid;
+
+	if (child_tid != child_tgid || control.stop)
+		return 0; /* a thread */
+
+	struct followed *f = bpf_map_lookup_elem(&followed, &parent_tgid);
+	if (!f) {
+		if (!control.armed || parent_tgid != self.tgid)
+			return 0;
+		control.armed = 0;
+	}
+
+	struct followed new = {.proc = proc_of(child), .exec_ts = bpf_ktime_get_boot_ns()};
+	if (bpf_map_update_elem(&followed, &child_tgid, &new, BPF_ANY)) {
+		count(EV_COUNT_PROC_UNTRACKED, 1);
+		return 0;
+	}
+
+	struct ev_fork *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
+	if (!rec) {
+		count(EV_COUNT_LIFE_LOST, 1);
+		return 0;
+	}
+	rec->head.type = EV_FORK;
+	rec->head.size = sizeof(*rec);
+	rec->head.ts = new.exec_ts;
+	rec->parent = proc_of(parent);
+	rec->child = new.proc;
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	return 0;
+}
+
+#define NAME_ROOM 256 /* NAME_MAX and its NUL */
+
+/*
+ * Writes the names of the working directory, innermost first, behind argv,
+ * where there is room for EV_CWD_MAX + NAME_ROOM bytes.  A bounded walk up the
+ * dentries, over mount points, to the process's root.  The length is kept in
+ * the record, not in a register: the verifier forgets what it knew of memory,
+ * so all iterations look alike to it and are verified once.
+ */
+static __always_inline void read_cwd(struct task_struct *task, struct ev_exec *rec, __u8 *out)
+{
+	volatile __u32 *len = &rec->cwd_len;
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry), *root = BPF_CORE_READ(fs, root.dentry);
+	struct vfsmount *mnt = BPF_CORE_READ(fs, pwd.mnt), *root_mnt = BPF_CORE_READ(fs, root.mnt);
+
+	*len = 0;
+	for (int i = 0; i < EV_CWD_DEPTH; i++) {
+		if (!dentry || !mnt || (dentry == root && mnt == root_mnt))
+			return;
+		if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
+			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+			struct mount *up = BPF_CORE_READ(m, mnt_parent);
+
+			if (up == m)
+				return;
+			dentry = BPF_CORE_READ(m, mnt_mountpoint);
+			mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		__u64 used = *len;
+		if (used >= EV_CWD_MAX)
+			break;
+		long n = bpf_probe_read_kernel_str(out + used, NAME_ROOM, BPF_CORE_READ(dentry, d_name.name));
+		if (n <= 1)
+			break;
+		*len = used + n;
+		dentry = BPF_CORE_READ(dentry, d_parent);
+	}
+	rec->flags |= EV_EXEC_CWD_CUT;
+}
+
+/* Reserves, fills and submits an exec record with room for `room` (a constant power of two) bytes of argv. */
+static __always_inline bool emit_exec(struct task_struct *task, const struct ev_exec *head, __u64 arg_start,
+				      __u32 argv_len, const __u32 room)
+{
+	struct ev_exec *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec) + room + EV_CWD_MAX + NAME_ROOM, 0);
+
+	if (!rec)
+		return false;
+	__builtin_memcpy(rec, head, sizeof(*rec));
+
+	if (argv_len > room - 1)
+		argv_len = room - 1;
+	/* The clamp again, in a form that every verifier follows. */
+	barrier_var(argv_len);
+	argv_len &= room - 1;
+	if (argv_len && bpf_probe_read_user(rec->data, argv_len, (void *)arg_start)) {
+		argv_len = 0;
+		rec->flags |= EV_EXEC_ARGV_CUT;
+	}
+	rec->argv_len = argv_len;
+	read_cwd(task, rec, rec->data + argv_len);
+	rec->head.size = sizeof(*rec) + room + EV_CWD_MAX + NAME_ROOM;
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	return true;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct followed *f = follow_current();
+
+	if (!f)
+		return 0;
+	f->exec_ts = bpf_ktime_get_boot_ns();
+
+	struct inode *inode = BPF_CORE_READ(bprm, file, f_inode);
+	__u64 arg_start = BPF_CORE_READ(task, mm, arg_start);
+	__u64 argv_len = BPF_CORE_READ(task, mm, arg_end) - arg_start;
+	struct ev_exec head = {
+	    .head = {.type = EV_EXEC, .ts = f->exec_ts},
+	    .proc = f->proc,
+	    .dev = BPF_CORE_READ(inode, i_sb, s_dev),
+	    .ino = BPF_CORE_READ(inode, i_ino),
+	    .uid = BPF_CORE_READ(task, cred, uid.val),
+	};
+	BPF_CORE_READ_INTO(&head.comm, task, comm);
+
+	bool ok;
+	if (argv_len > EV_ARGV_MAX - 1) {
+		head.flags |= EV_EXEC_ARGV_CUT;
+		argv_len = EV_ARGV_MAX - 1;
+	}
+	if (argv_len < 256)
+		ok = emit_exec(task, &head, arg_start, argv_len, 256);
+	else if (argv_len < 2048)
+		ok = emit_exec(task, &head, arg_start, argv_len, 2048);
+	else
+		ok = emit_exec(task, &head, arg_start, argv_len, EV_ARGV_MAX);
+	if (!ok)
+		count(EV_COUNT_LIFE_LOST, 1);
+	watch(EV_WATCH_EXEC, &head.proc, head.head.ts, head.dev, head.ino);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct followed *f = follow_current();
+	__u32 tgid = task->tgid;
+
+	/* The process ends with its last thread. Of threads that exit at the same moment one wins the delete. */
+	if (!f || BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0;
+	struct ev_proc proc = f->proc;
+	if (bpf_map_delete_elem(&followed, &tgid))
+		return 0;
+
+	struct ev_exit *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
+	if (rec) {
+		rec->head.type = EV_EXIT;
+		rec->head.size = sizeof(*rec);
+		rec->head.ts = bpf_ktime_get_boot_ns();
+		rec->proc = proc;
+		rec->status = BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT
+				  ? BPF_CORE_READ(task, signal, group_exit_code)
+				  : BPF_CORE_READ(task, group_leader, exit_code);
+		rec->pad = 0;
+		bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	} else {
+		count(EV_COUNT_LIFE_LOST, 1);
+	}
+	watch(EV_WATCH_EXIT, &proc, bpf_ktime_get_boot_ns(), 0, 0);
+	return 0;
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# lib.sh - what every end-to-end test begins with: . "$(dirname "$0")/lib.sh"
+#
+# Works in a directory of its own ($T, removed at exit), from the top of the
+# tree. Only processes started here are traced, and only these are ended.
+
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/fixtures/env.sh
+SPANTAP=${SPANTAP:-$PWD/build/spantap}
+PY=${PYTHON:-python3}
+T=$(mktemp -d "${TMPDIR:-/tmp}/spantap-e2e.XXXXXX")
+chmod 755 "$T"
+started=()
+
+cleanup() {
+	local status=$?
+	for pid in "${started[@]:+${started[@]}}"; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || :
+	done
+	rm -rf "$T"
+	exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+skip() { echo "$*"; exit 77; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || skip "needs root"
+[ -x "$SPANTAP" ] || fail "build/spantap is not there: run make"
+
+# provider [options]: starts the local provider; sets BASE_URL, CA_FILE, TRUTH.
+provider() {
+	local n=${#started[@]}
+	mkdir -p "$T/p$n"
+	"$PY" tests/fixtures/provider.py --dir "$T/p$n" --port 0 "$@" >"$T/p$n/log" 2>&1 &
+	started+=($!)
+	for _ in $(seq 200); do
+		grep -q '^ready' "$T/p$n/log" && break
+		sleep 0.05
+	done
+	grep -q '^ready' "$T/p$n/log" || fail "the provider did not start: $(cat "$T/p$n/log")"
+	export BASE_URL=https://localhost:$(cat "$T/p$n/port") CA_FILE=$T/p$n/ca.pem
+	export NODE_EXTRA_CA_CERTS=$CA_FILE
+	TRUTH=$T/p$n/truth.jsonl
+}
+
+# traced NAME CMD...: runs CMD under spantap with a store of its own; leaves
+# $T/NAME.{otlp,out,err,tree} and the exit status in $STATUS. OPTS: more options of run.
+traced() {
+	local name=$1
+	shift
+	STATUS=0
+	"$SPANTAP" run --store "$T/$name.store" --otlp-file "$T/$name.otlp" -o "$T/$name.tree" ${OPTS:-} -- "$@" \
+		>"$T/$name.out" 2>"$T/$name.err" || STATUS=$?
+}
+
+# check NAME EXPRESSION...: Python expressions over the spans of $T/NAME.otlp (see spans.py), all must hold.
+check() {
+	local name=$1
+	shift
+	"$PY" tests/e2e/spans.py "$T/$name.otlp" "${TRUTH:-/dev/null}" "$@" || {
+		echo "--- tree"; cat "$T/$name.tree"; echo "--- stderr"; cat "$T/$name.err"
+		fail "$name"
+	}
+}

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The golden files under tests/golden/llm: each case is a request block, a
+ * response block and the call that must come of them, however the bodies are
+ * cut.  Damage, limits and what is no call are tested below in C.
+ */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "llm/llm.h"
+
+#define GOLDEN "tests/golden/llm"
+
+/* Boot times of a run, in ns. */
+enum {
+	REQUEST_START = 1000,
+	REQUEST_END = 2000,
+	RESPONSE_START = 3000,
+	RESPONSE_HEAD = 3100,
+	BODY = 4000,
+	END = 5000
+};
+
+static struct {
+	struct buf text; /* what the calls print */
+	int begun, ended;
+} seen;
+
+static void on_begin(void *ctx, struct llm_call *call)
+{
+	(void)ctx, (void)call;
+	seen.begun++;
+}
+
+static void on_end(void *ctx, struct llm_call *call)
+{
+	(void)ctx;
+	seen.ended++;
+	llm_call_print(&seen.text, call);
+	llm_call_free(call);
+}
+
+static const struct llm_events events = {on_begin, on_end};
+
+static struct llm *fresh(void)
+{
+	buf_clear(&seen.text);
+	seen.begun = seen.ended = 0;
+	return llm_new(&events, NULL);
+}
+
+/* A block: first line, header lines, an empty line, the body. */
+struct message {
+	struct slice start, body;
+	struct http_headers headers;
+};
+
+static struct message message_of(struct arena *arena, struct slice block)
+{
+	struct message m = {0};
+	struct slice line, name;
+
+	slice_cut(&block, '\n', &m.start);
+	while (slice_cut(&block, '\n', &line) && line.n) {
+		struct http_header *h = arena_push(arena, &m.headers.v, &m.headers.n, sizeof(*h));
+
+		assert_true(slice_cut(&line, ':', &name));
+		*h = (struct http_header){name, slice_trim(line)};
+	}
+	m.body = block.p ? block : SLICE("");
+	return m;
+}
+
+/* The exchange of two blocks: head only. */
+static struct exchange exchange_of(const struct message *rq)
+{
+	struct slice rest = rq->start;
+	struct exchange x = {.request_dir = EV_DIR_WRITE, .request_headers = rq->headers};
+
+	slice_cut(&rest, ' ', &x.method);
+	x.target = rest;
+	x.request_start = REQUEST_START;
+	return x;
+}
+
+static void answer_head(struct llm *l, struct exchange *x, const struct message *rs)
+{
+	uint64_t status = 0;
+
+	x->response_start = RESPONSE_START;
+	x->response_head = RESPONSE_HEAD;
+	x->response_headers = rs->headers;
+	assert_true(slice_u64(rs->start, &status));
+	x->status = (uint16_t)status;
+	llm_proto_events.response(l, x);
+}
+
+static void finish(struct llm *l, struct exchange *x)
+{
+	x->response_end = END;
+	llm_proto_events.end(l, x);
+	arena_release(&x->arena);
+	assert_int_equal(seen.begun, seen.ended);
+}
+
+/* step: 0 at once, else the longest piece of a random cut. */
+static void feed(struct llm *l, struct exchange *x,
+                 void (*body)(void *, struct exchange *, uint64_t, struct slice), struct slice s, size_t step)
+{
+	while (s.n) {
+		size_t n = step ? 1 + (size_t)rand() % step : s.n;
+		n = n < s.n ? n : s.n;
+
+		/* A copy of its own, so that reading beyond a piece is found. */
+		char *piece = malloc(n);
+		memcpy(piece, s.p, n);
+		body(l, x, BODY, slice_of(piece, n));
+		free(piece);
+		s = slice_from(s, n);
+	}
+}
+
+static void run(struct llm *l, const struct message *rq, const struct message *rs, size_t step)
+{
+	struct exchange x = exchange_of(rq);
+
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body, rq->body, step);
+	x.request_end = REQUEST_END;
+	llm_proto_events.request_end(l, &x);
+	answer_head(l, &x, rs);
+	feed(l, &x, llm_proto_events.response_body, rs->body, step);
+	finish(l, &x);
+}
+
+/* ---- golden files ---- */
+
+/* The text of the next fenced block with that info string, from *at on. */
+static bool next_block(struct slice *at, const char *info, struct slice *ret)
+{
+	struct buf open = {0};
+	bool found = false;
+
+	buf_addf(&open, "\n```%s\n", info);
+	const char *p = slice_find(*at, buf_slice(&open));
+	if (p) {
+		struct slice rest = slice_from(*at, (size_t)(p - at->p) + open.n);
+		const char *close = slice_find(rest, SLICE("\n```\n"));
+
+		assert_non_null(close);
+		*ret = slice_of(rest.p, (size_t)(close - rest.p));
+		*at = slice_from(rest, ret->n + 1);
+		found = true;
+	}
+	buf_release(&open);
+	return found;
+}
+
+static void check_case(const char *file, struct slice rq_text, struct slice rs_text, struct slice want,
+                       size_t step)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, rq_text), rs = message_of(&arena, rs_text);
+	struct slice got;
+
+	run(l, &rq, &rs, step);
+	got = slice_trim(buf_slice(&seen.text));
+	if (!slice_eq(got, slice_trim(want)))
+		fail_msg("%s, pieces of %zu: got\n%.*s\nexpected\n%.*s", file, step, (int)got.n, got.p,
+		         (int)want.n, want.p);
+	assert_int_equal(seen.ended, 1);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+static size_t check_file(const char *file)
+{
+	struct buf text = {0};
+	struct slice rest, rq, rs, log;
+	size_t n_cases = 0;
+	FILE *f = fopen(file, "r");
+	char chunk[4096];
+
+	assert_non_null(f);
+	for (size_t n; (n = fread(chunk, 1, sizeof(chunk), f)) > 0;)
+		buf_add(&text, chunk, n);
+	fclose(f);
+
+	for (rest = buf_slice(&text); next_block(&rest, "request", &rq); n_cases++) {
+		assert_true(next_block(&rest, "response", &rs));
+		assert_true(next_block(&rest, "log", &log));
+		/* The blank line that ends an event is not seen in front of the closing fence. */
+		rs.n += slice_find(rs, SLICE("\ndata:")) ? 1 : 0;
+		check_case(file, rq, rs, log, 0);
+		check_case(file, rq, rs, log, 1);
+		for (int i = 0; i < 20; i++)
+			check_case(file, rq, rs, log, 60);
+	}
+	buf_release(&text);
+	return n_cases;
+}
+
+static void test_golden(void **state)
+{
+	struct dirent **entries;
+	int n = scandir(GOLDEN, &entries, NULL, alphasort);
+	size_t n_cases = 0;
+
+	(void)state;
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		struct buf name = {0};
+
+		buf_addf(&name, GOLDEN "/%s", entries[i]->d_name);
+		if (slice_ends(slice_str(entries[i]->d_name), SLICE(".md")))
+			n_cases += check_file(buf_str(&name));
+		buf_release(&name);
+		free(entries[i]);
+	}
+	free(entries);
+	assert_true(n_cases >= 15);
+}
+
+/* ---- damage ---- */
+
+#define CHAT_REQUEST                                                                                         \
+	"POST /v1/chat/completions\nhost: "                                                                  \
+	"api.openai.com\n\n{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":"                        \
+	"\"user\",\"content\":\"hi\"}]}"
+#define CHUNK(rest) "data: {\"id\":\"c1\",\"model\":\"m-1\",\"choices\":[{\"index\":0," rest "}]}\n\n"
+#define STREAM_HEAD "200\ncontent-type: text/event-stream\n\n"
+#define HELLO       CHUNK("\"delta\":{\"content\":\"hello\"},\"finish_reason\":null")
+#define STOP        CHUNK("\"delta\":{},\"finish_reason\":\"stop\"")
+#define DONE        "data: [DONE]\n\n"
+
+struct damaged {
+	size_t request_gap; /* after that many bytes of the request body; 0: none */
+	size_t response_gap;
+	bool no_request_end, no_response;
+	unsigned damage;
+	enum gap_cause cause;
+};
+
+static void gap(struct llm *l, struct exchange *x, enum ev_dir dir, const struct damaged *d)
+{
+	x->cause = d->cause;
+	x->lost_bytes += 100;
+	x->damage |= dir == x->request_dir ? DAMAGE_REQUEST_BODY : DAMAGE_RESPONSE_BODY;
+	llm_proto_events.body_gap(l, x, dir, BODY, 100);
+}
+
+static void run_damaged(const char *rq_text, const char *rs_text, const struct damaged *d)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, slice_str(rq_text)),
+	               rs = message_of(&arena, slice_str(rs_text));
+	struct exchange x = exchange_of(&rq);
+
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body,
+	     slice_of(rq.body.p, d->request_gap ? d->request_gap : rq.body.n), 0);
+	if (d->request_gap) {
+		gap(l, &x, EV_DIR_WRITE, d);
+		feed(l, &x, llm_proto_events.request_body, slice_from(rq.body, d->request_gap), 0);
+	}
+	if (!d->no_request_end)
+		llm_proto_events.request_end(l, &x);
+	if (!d->no_response) {
+		answer_head(l, &x, &rs);
+		feed(l, &x, llm_proto_events.response_body,
+		     slice_of(rs.body.p, d->response_gap ? d->response_gap : rs.body.n), 0);
+		if (d->response_gap) {
+			gap(l, &x, EV_DIR_READ, d);
+			feed(l, &x, llm_proto_events.response_body, slice_from(rs.body, d->response_gap), 0);
+		}
+	}
+	x.damage |= d->damage;
+	finish(l, &x);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+static void assert_seen(const char *text)
+{
+	if (!slice_find(buf_slice(&seen.text), slice_str(text)))
+		fail_msg("'%s' is not in\n%s", text, buf_str(&seen.text));
+}
+
+static void assert_unseen(const char *text)
+{
+	if (slice_find(buf_slice(&seen.text), slice_str(text)))
+		fail_msg("'%s' is in\n%s", text, buf_str(&seen.text));
+}
+
+static void test_request_hole(void **state)
+{
+	struct damaged d = {.request_gap = 10, .cause = GAP_RING};
+
+	(void)state;
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO STOP DONE, &d);
+	assert_int_equal(seen.ended, 1);
+	assert_seen("incomplete lost=100 \"request bytes lost: ring full\"");
+	assert_seen("text \"hello\"");
+	assert_seen("model=\"m-1\"");
+	assert_unseen("sha256");
+	assert_unseen("input role");
+}
+
+static void test_response_hole(void **state)
+{
+	struct damaged d = {.response_gap = sizeof(HELLO) - 1 + 20, .cause = GAP_UNREADABLE};
+
+	(void)state;
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO HELLO HELLO STOP DONE, &d);
+	assert_seen("incomplete lost=100 \"response bytes lost: memory not readable\"");
+	assert_seen("text \"hellohello\"");
+	assert_seen("finish=\"stop\"");
+}
+
+static void test_json_hole(void **state)
+{
+	struct damaged d = {.response_gap = 12, .cause = GAP_CRASH};
+
+	(void)state;
+	run_damaged(CHAT_REQUEST, "200\n\n{\"id\":\"c1\",\"choices\":[]}", &d);
+	assert_seen("\"response bytes lost: a record crashed the decoder\"");
+	assert_unseen("id=\"c1\"");
+}
+
+static void test_cut(void **state)
+{
+	struct damaged cut = {.damage = DAMAGE_CUT};
+	struct damaged silent = {.damage = DAMAGE_CUT, .no_response = true};
+	struct damaged request = {.damage = DAMAGE_CUT, .no_response = true, .no_request_end = true};
+	struct damaged none = {0};
+
+	(void)state;
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO, &cut);
+	assert_seen("\"response cut: the connection or the capture ended\"");
+	assert_seen("text \"hello\"");
+	run_damaged(CHAT_REQUEST, STREAM_HEAD, &silent);
+	assert_seen("\"no response: the connection or the capture ended\"");
+	assert_unseen("status=");
+	run_damaged(CHAT_REQUEST, STREAM_HEAD, &request);
+	assert_seen("\"request cut: the connection or the capture ended\"");
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO, &none);
+	assert_seen("\"response cut: the stream ended before its last event\"");
+}
+
+static void test_done_completes(void **state)
+{
+	struct damaged cut = {.damage = DAMAGE_CUT};
+	struct damaged late_gap = {.response_gap = sizeof(HELLO STOP DONE) - 1};
+
+	(void)state;
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO STOP DONE, &cut);
+	assert_seen("\n  complete\n");
+	assert_seen("end=3000");
+	run_damaged(CHAT_REQUEST, STREAM_HEAD HELLO STOP DONE "garbage", &late_gap);
+	assert_seen("\n  complete\n");
+}
+
+/* The call is handed over with [DONE], not with the end of the HTTP message. */
+static void test_end_at_terminator(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct message rs = message_of(&arena, SLICE(STREAM_HEAD HELLO STOP DONE));
+	struct exchange x = exchange_of(&rq);
+
+	(void)state;
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body, rq.body, 0);
+	llm_proto_events.request_end(l, &x);
+	assert_int_equal(seen.begun, 1);
+	answer_head(l, &x, &rs);
+	feed(l, &x, llm_proto_events.response_body, rs.body, 7);
+	assert_int_equal(seen.ended, 1);
+	assert_true(llm_stats(l)->body_bytes_held == 0);
+	finish(l, &x);
+	assert_int_equal(seen.ended, 1);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* The server answers before it has read the request. */
+static void test_early_answer(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct message rs = message_of(&arena, SLICE(STREAM_HEAD HELLO STOP DONE));
+	struct exchange x = exchange_of(&rq);
+
+	(void)state;
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body, slice_of(rq.body.p, 20), 0);
+	answer_head(l, &x, &rs);
+	feed(l, &x, llm_proto_events.response_body, rs.body, 0);
+	feed(l, &x, llm_proto_events.request_body, slice_from(rq.body, 20), 0);
+	assert_int_equal(seen.begun, 0);
+	llm_proto_events.request_end(l, &x);
+	finish(l, &x);
+	assert_int_equal(seen.ended, 1);
+	assert_seen("model=\"m\"");
+	assert_seen("\n  complete\n");
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* ---- what is no call, limits ---- */
+
+static void test_other_exchanges(void **state)
+{
+	static const char *const others[] = {
+	    "GET /v1/chat/completions\nhost: api.openai.com\n\n",
+	    "POST /v1/chat/completions/x\nhost: api.openai.com\n\n{}",
+	    "POST /v1/messages/count_tokens\nhost: api.anthropic.com\n\n{\"messages\":[]}",
+	    "POST /v1/messages/batches\nhost: api.anthropic.com\n\n{\"messages\":[]}",
+	    "POST /v1/messages\nhost: sms.example.com\n\n{\"to\":\"+1\",\"text\":\"hi\"}",
+	    "POST /v1/messages\nhost: sms.example.com\n\nto=1&text=hi",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		struct llm *l = fresh();
+		struct arena arena = {0};
+		struct message rq = message_of(&arena, slice_str(others[i]));
+		struct message rs = message_of(&arena, SLICE("200\n\n{}"));
+
+		run(l, &rq, &rs, 0);
+		assert_int_equal(seen.begun, 0);
+		assert_true(llm_stats(l)->other_exchanges == 1);
+		assert_true(llm_stats(l)->body_bytes_held == 0);
+		arena_release(&arena);
+		llm_free(l);
+	}
+}
+
+static void test_providers(void **state)
+{
+	static const struct {
+		const char *host, *want;
+	} cases[] = {
+	    {"api.openai.com", "openai.chat openai "},
+	    {"API.GROQ.COM", " groq "},
+	    {"x.openai.azure.com:443", " azure.ai.openai "},
+	    {"api.deepseek.com", " deepseek "},
+	    {"api.x.ai", " x_ai "},
+	    {"fox.ai", " openai "},
+	    {"api.mistral.ai", " mistral_ai "},
+	    {"openrouter.ai", " openrouter "},
+	    {"api.together.xyz", " together "},
+	    {"api.perplexity.ai", " perplexity "},
+	    {"localhost:8080", " openai chat server=\"localhost\" port=8080"},
+	    {"[::1]:9", "server=\"::1\" port=9"},
+	    {"api.openai.com", " port=443"},
+	    {"us-east5-aiplatform.googleapis.com", " gcp.vertex_ai "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct buf text = {0};
+
+		buf_addf(&text, "POST /v1/chat/completions?x=1\nHost: %s\n\n{\"messages\":[]}",
+		         cases[i].host);
+		run_damaged(buf_str(&text), "200\n\n{}", &(struct damaged){0});
+		assert_seen(cases[i].want);
+		buf_release(&text);
+	}
+}
+
+static void test_unknown_encoding(void **state)
+{
+	(void)state;
+	run_damaged("POST /v1/chat/completions\n\n\x83\x40", "200\n\n\x83\x40",
+	            &(struct damaged){.damage = DAMAGE_ENCODING});
+	assert_seen("incomplete lost=0 \"request body");
+	assert_unseen("server=");
+	assert_unseen("port=");
+}
+
+static void test_body_limit(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct message rs = message_of(&arena, SLICE("200\n\n{}"));
+	struct exchange x = exchange_of(&rq);
+	size_t n = 1 << 20;
+	char *blanks = malloc(n);
+
+	(void)state;
+	memset(blanks, ' ', n);
+	llm_proto_events.request(l, &x);
+	for (size_t i = 0; i <= LLM_BODY_MAX / n; i++)
+		llm_proto_events.request_body(l, &x, BODY, slice_of(blanks, n));
+	assert_true(llm_stats(l)->body_bytes_held < 100000);
+	llm_proto_events.request_end(l, &x);
+	answer_head(l, &x, &rs);
+	feed(l, &x, llm_proto_events.response_body, rs.body, 0);
+	finish(l, &x);
+	assert_seen("\"request body larger than the limit\"");
+	assert_seen("bytes=68157440");
+	free(blanks);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* Many bodies below their own limit: together they stay below the total, the largest goes first. */
+static void test_total_limit(void **state)
+{
+	enum { N = 12 };
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct message rs = message_of(&arena, SLICE("200\n\n{\"id\":\"c\",\"choices\":[]}"));
+	struct exchange x[N];
+	size_t n = 48u << 20;
+	char *blanks = malloc(n);
+
+	(void)state;
+	memset(blanks, ' ', n);
+	for (size_t i = 0; i < N; i++) {
+		x[i] = exchange_of(&rq);
+		llm_proto_events.request(l, &x[i]);
+		llm_proto_events.request_body(l, &x[i], BODY, slice_of(blanks, i ? n : 100));
+		assert_true(llm_stats(l)->body_bytes_held <= LLM_TOTAL_MAX);
+	}
+	for (size_t i = 0; i < N; i++) {
+		buf_clear(&seen.text);
+		if (!i)
+			llm_proto_events.request_body(l, &x[i], BODY, rq.body);
+		if (i) /* too large to be parsed here: the client gives up */
+			x[i].damage |= DAMAGE_CUT;
+		else
+			llm_proto_events.request_end(l, &x[i]);
+		answer_head(l, &x[i], &rs);
+		feed(l, &x[i], llm_proto_events.response_body, rs.body, 0);
+		llm_proto_events.end(l, &x[i]);
+		assert_seen(i ? "incomplete" : "\n  complete\n");
+	}
+	assert_true(llm_stats(l)->body_bytes_held == 0);
+	free(blanks);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* Half a surrogate pair is no Unicode, but agents that cut texts do send it. */
+static void test_half_surrogate(void **state)
+{
+	(void)state;
+	run_damaged("POST /v1/chat/completions\n\n{\"messages\":[{\"content\":\"a\\ud83d \\ud83d\\ude00 "
+	            "\\\\ud83d\"}]}",
+	            "200\n\n{\"choices\":[{\"message\":{\"content\":\"x\\udc00\"}}]}", &(struct damaged){0});
+	assert_seen("text \"a\xef\xbf\xbd \xf0\x9f\x98\x80 \\");
+	assert_seen("text \"x\xef\xbf\xbd\"");
+	assert_seen("\n  complete\n");
+}
+
+/* A gap where the response begins: its label says what it was. */
+static void test_hole_first(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct message rs = message_of(&arena, SLICE(STREAM_HEAD "{\"cut\":1}\n\n" HELLO STOP DONE));
+	struct exchange x = exchange_of(&rq);
+	struct damaged d = {.cause = GAP_UNKNOWN};
+
+	(void)state;
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body, rq.body, 0);
+	llm_proto_events.request_end(l, &x);
+	answer_head(l, &x, &rs);
+	gap(l, &x, EV_DIR_READ, &d);
+	feed(l, &x, llm_proto_events.response_body, rs.body, 5);
+	finish(l, &x);
+	assert_seen("\"response bytes lost: cause not known\"");
+	assert_seen("text \"hello\"");
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* What is still open when the user of the module stops. */
+static void test_free_ends_calls(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct exchange x = exchange_of(&rq);
+
+	(void)state;
+	llm_proto_events.request(l, &x);
+	feed(l, &x, llm_proto_events.request_body, rq.body, 0);
+	llm_proto_events.request_end(l, &x);
+	llm_free(l);
+	assert_int_equal(seen.ended, 1);
+	assert_seen("incomplete");
+	arena_release(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_golden),
+	    cmocka_unit_test(test_request_hole),
+	    cmocka_unit_test(test_response_hole),
+	    cmocka_unit_test(test_json_hole),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_done_completes),
+	    cmocka_unit_test(test_end_at_terminator),
+	    cmocka_unit_test(test_early_answer),
+	    cmocka_unit_test(test_other_exchanges),
+	    cmocka_unit_test(test_providers),
+	    cmocka_unit_test(test_unknown_encoding),
+	    cmocka_unit_test(test_body_limit),
+	    cmocka_unit_test(test_total_limit),
+	    cmocka_unit_test(test_free_ends_calls),
+	    cmocka_unit_test(test_half_surrogate),
+	    cmocka_unit_test(test_hole_first),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	buf_release(&seen.text);
+	return failed;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "cmd/outputs.h"
+#include "store/store.h"
+
+
+static bool level(const struct cmd *cmd, enum content_level *ret, int *ret_code)
+{
+	int l = content_level_parse(slice_str(optarg));
+
+	if (l < 0)
+		*ret_code = cmd_usage_error(cmd, "'%s' is no content level: none, shape, redacted or full", optarg);
+	else
+		*ret = (enum content_level)l;
+	return l >= 0;
+}
+
+bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code)
+{
+	switch (opt) {
+	case 'o':
+		o->sink.tree_file = optarg;
+		return true;
+	case 's':
+		o->sink.store_dir = optarg;
+		return true;
+	case 'c':
+		return level(cmd, &o->content, ret_code);
+	case 'O':
+		o->sink.otlp_file = optarg;
+		return true;
+	case 'C':
+		return level(cmd, &o->sink.otlp_file_content, ret_code);
+	case 'v':
+		log_verbose(1);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void read_line(const char *path, char *ret, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, ret, size - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	ret[n > 0 ? n : 0] = '\0';
+}
+
+/* H(machine-id, boot-id, capture start): no two captures have the same. */
+static void make_instance(uint8_t ret[16])
+{
+	char machine[64], boot[64];
+	uint64_t now = clock_boot_ns();
+
+	read_line("/etc/machine-id", machine, sizeof(machine));
+	read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+	struct hash h = HASH(slice_str(machine), slice_str(boot), slice_of(&now, sizeof(now)));
+	memcpy(ret, h.b, 16);
+}
+
+static void look_at_terminal(struct sink_conf *s)
+{
+	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+	bool tty = !s->tree_file && isatty(STDERR_FILENO);
+	struct winsize w;
+
+	s->color = tty && term && strcmp(term, "dumb") != 0 && !(no_color && *no_color);
+	s->columns = tty && ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 80;
+}
+
+int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gid)
+{
+	static struct buf dir;
+
+	o->uid = uid;
+	o->gid = gid;
+	if (o->sink.otlp_file_content > o->content)
+		return cmd_usage_error(cmd, "--otlp-content %s is above --content %s",
+				       content_level_name(o->sink.otlp_file_content), content_level_name(o->content));
+	if (!o->sink.store_dir) {
+		int err = store_default_dir(&dir, uid);
+
+		if (err)
+			return cmd_usage_error(cmd, "user %u has no home directory: give --store DIR", (unsigned)uid);
+		o->sink.store_dir = buf_str(&dir);
+	}
+	make_instance(o->sink.instance);
+	look_at_terminal(&o->sink);
+	return 0;
+}

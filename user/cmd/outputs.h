@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outputs.h - the options that run and replay share: where spans go, and how much of their content. */
+#ifndef SPANTAP_OUTPUTS_H
+#define SPANTAP_OUTPUTS_H
+
+#include "cmd/cmd.h"
+#include "daemon/daemon.h"
+
+#define OUTPUT_OPTIONS                                                                                               \
+	{"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
+	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
+	    {"verbose", no_argument, NULL, 'v'}
+
+#define OUTPUT_USAGE                                                                                                 \
+	"  -o FILE               the tree goes to FILE instead of stderr\n"                                          \
+	"  --store DIR           where spans are kept (default: spantap in the user's XDG state directory)\n"        \
+	"  --content LEVEL       none, shape, redacted or full: how much of prompts, answers, arguments\n"           \
+	"                        and results is kept (default redacted; credentials are masked at every level)\n"    \
+	"  --otlp-file FILE      OTLP JSON lines, each span once, when it is final\n"                                \
+	"  --otlp-content LEVEL  for --otlp-file, not above --content (default: as --content)\n"
+
+/* Handles one of OUTPUT_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */
+bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code);
+/* Fills in defaults: the store of `uid`, terminal, capture instance. 0 or an exit code, said why. */
+int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gid);
+
+#endif

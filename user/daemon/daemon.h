@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon.h - the processes of spantap.
+ *
+ *   probe    privileged: loads, attaches, reads /proc, owns every BPF map; never reads payload (probe.c)
+ *   inspect  jail: parses ELF files from passed descriptors (inspect.c)
+ *   decode   jail: no files, no network, no bpf: rings -> spans (decode.c)
+ *   sink     the invoking user: the only process that opens the store and output files (sink.c)
+ *
+ * inspect, decode and sink are started by spawn_role() and get one MSG_CONF
+ * each, with the structures below; they answer MSG_READY or MSG_FAIL.
+ */
+#ifndef SPANTAP_DAEMON_H
+#define SPANTAP_DAEMON_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "sink/sink.h"
+#include "span/span.h"
+
+int inspect_main(void);
+int decode_main(void);
+int sink_main(void);
+
+/* MSG_CONF of decode. Descriptors: the link to sink, the journal, then in this order those that apply. */
+struct decode_conf {
+	uint8_t instance[16];
+	enum content_level content;
+	bool from_file;   /* one descriptor: the recording to replay; else data ring, life ring, idle map */
+	bool recording;   /* one more descriptor: the file to write raw events to */
+	unsigned generation; /* decodes that crashed before: above 0, go through the journal again */
+};
+
+/* MSG_CONF of sink: this, then each string as '+' text NUL, or '-' when it is absent. Descriptor: the link to decode. */
+struct sink_wire {
+	uid_t uid;
+	gid_t gid;
+	int columns;
+	bool color;
+	enum content_level otlp_file_content;
+	uint8_t instance[16];
+};
+
+/* What a capture writes; strings are borrowed, NULL when absent. */
+struct outputs {
+	struct sink_conf sink;
+	const char *record_file;
+	enum content_level content;
+	uid_t uid; /* who owns the outputs */
+	gid_t gid;
+};
+
+void sink_wire_encode(struct buf *out, const struct outputs *o);
+
+/*
+ * The capture of one command, in the process that is privileged (probe.c).
+ * Returns the exit code of `spantap run`: CMD's own, or 125 to 127.
+ */
+struct capture {
+	struct outputs out;
+	char *const *argv;        /* CMD, NULL-terminated */
+	const char *user;         /* CMD's user name; NULL: keep ours */
+	uid_t cmd_uid;
+	gid_t cmd_gid;
+	const char *cmd_home;     /* NULL: leave the environment alone */
+};
+
+int capture_run(const struct capture *cap);
+
+/* Decodes a recording with the same processes, without privileges. Returns 0, or 1 after saying why not. */
+int capture_replay(const struct outputs *out, int recording_fd);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decode.c - the jail that parses traffic: rings (or a recording) in, spans out.
+ *
+ * Two threads.  The drain thread (drain.c) moves records into the journal and
+ * never parses; this one takes them from there through the stages
+ * (pipeline.c), and hands finished spans to sink (outbox.c).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/drain.h"
+#include "daemon/outbox.h"
+#include "daemon/pipeline.h"
+#include "daemon/recording.h"
+#include "jail/message.h"
+#include "jail/sandbox.h"
+#include "jail/spawn.h"
+
+#define BATCH        256  /* records between two looks at the link to sink */
+#define TICK_MS      1000 /* longest sleep: keeps time-outs of the stages going */
+#define SEND_WAIT_MS 20
+
+struct decoder_process {
+	struct decode_conf conf;
+	int link, wake_fd, record_fd;
+	struct journal *journal;
+	struct drain *drain;
+	struct outbox *outbox;
+	struct pipeline *pipeline;
+	struct recording recording;
+	uint64_t end_ts; /* of EV_MARK_END; 0: not seen */
+	uint64_t last_ts;
+	bool link_broken;
+};
+
+static void on_span(void *ctx, const struct span *s)
+{
+	struct decoder_process *d = ctx;
+
+	outbox_add(d->outbox, s);
+}
+
+static const struct span_events span_events = {on_span};
+
+static void fail(const char *what, int err)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "decode: %s: %s", what, strerror(err));
+	msg_send(ROLE_SOCKET, MSG_FAIL, slice_str(text), NULL, 0);
+	exit(EXIT_SPANTAP);
+}
+
+static void nonblocking(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+/* Takes what probe passes and maps it; the last thing that needs rights. */
+static void set_up(struct decoder_process *d)
+{
+	static struct msg msg;
+	size_t at = 2;
+
+	if (msg_recv(ROLE_SOCKET, &msg) || msg.type != MSG_CONF || msg.payload.n != sizeof(d->conf))
+		exit(EXIT_SPANTAP); /* probe is gone */
+	memcpy(&d->conf, msg.payload.p, sizeof(d->conf));
+	if (msg.n_fds != 2 + (d->conf.from_file ? 1u : 3u) + d->conf.recording)
+		fail("descriptors", EPROTO);
+
+	struct drain_conf dc = {.control = ROLE_SOCKET, .file = -1, .successor = d->conf.generation > 0};
+	memcpy(dc.instance, d->conf.instance, sizeof(dc.instance));
+	d->link = msg.fds[0];
+	if (d->conf.from_file) {
+		dc.file = msg.fds[at++];
+	} else {
+		dc.data_ring = msg.fds[at++];
+		dc.life_ring = msg.fds[at++];
+		dc.idle = msg.fds[at++];
+	}
+	if (d->conf.recording)
+		recording_begin(&d->recording, msg.fds[at++], d->conf.generation == 0);
+	dc.wake_fd = d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	nonblocking(d->link);
+	nonblocking(ROLE_SOCKET);
+	d->journal = journal_open(msg.fds[1], dc.successor);
+	if (!d->journal || d->wake_fd < 0)
+		fail("cannot map the journal", errno);
+	d->drain = drain_start(&dc, d->journal);
+	if (!d->drain)
+		fail("cannot map the rings", errno);
+}
+
+#ifdef SPANTAP_TEST_HOOKS
+/* The test-only record: payload that holds this word crashes the parser. */
+static void crash_on_request(const struct ev_head *rec)
+{
+	const struct ev_data *data = (const void *)rec;
+
+	if (rec->type == EV_DATA && memmem(data->data, data->len, "SPANTAP-TEST-CRASH", 18))
+		abort();
+}
+#else
+static void crash_on_request(const struct ev_head *rec)
+{
+	(void)rec;
+}
+#endif
+
+static void record(struct decoder_process *d, const struct ev_head *rec)
+{
+	recording_add(&d->recording, rec);
+	if (d->recording.buf.n == 0) /* it went out */
+		journal_recorded(d->journal);
+}
+
+static void flush_recording(struct decoder_process *d)
+{
+	if (d->conf.recording && recording_flush(&d->recording) == 0)
+		journal_recorded(d->journal);
+}
+
+/* Up to BATCH records through the stages; whether there were any. */
+static bool work(struct decoder_process *d)
+{
+	const struct ev_head *rec;
+	bool poison;
+	int n = 0;
+
+	while (n < BATCH && (rec = journal_next(d->journal, &poison))) {
+		n++;
+		if (d->conf.recording && journal_unrecorded(d->journal))
+			record(d, rec);
+		if (rec->type == EV_MARK && ((const struct ev_mark *)(const void *)rec)->what == EV_MARK_END)
+			d->end_ts = rec->ts;
+		d->last_ts = rec->ts > d->last_ts ? rec->ts : d->last_ts;
+		if (!poison)
+			crash_on_request(rec);
+		pipeline_record(d->pipeline, rec, poison);
+	}
+	return n > 0;
+}
+
+static void talk_to_sink(struct decoder_process *d)
+{
+	if (!d->link_broken && outbox_work(d->outbox))
+		d->link_broken = true; /* probe says why sink is gone; spans are kept as long as we live */
+}
+
+static void wait_for_work(struct decoder_process *d)
+{
+	bool unsent = !d->link_broken && outbox_unsent(d->outbox);
+	struct pollfd fds[] = {{.fd = d->wake_fd, .events = POLLIN},
+			       {.fd = d->link_broken ? -1 : d->link, .events = POLLIN | (unsent ? POLLOUT : 0)}};
+	uint64_t n;
+
+	drain_reader_sleeps(d->drain, true);
+	if (journal_empty(d->journal) && !drain_ended(d->drain) && !drain_orphaned(d->drain))
+		poll(fds, 2, unsent ? SEND_WAIT_MS : TICK_MS);
+	drain_reader_sleeps(d->drain, false);
+	if (read(d->wake_fd, &n, sizeof(n)) < 0)
+		return;
+}
+
+static void run(struct decoder_process *d)
+{
+	while (true) {
+		bool ended = drain_ended(d->drain) || drain_orphaned(d->drain);
+		bool worked = work(d);
+
+		talk_to_sink(d);
+		if (worked)
+			continue;
+		if (ended)
+			return;
+		flush_recording(d);
+		if (!d->conf.from_file)
+			pipeline_tick(d->pipeline, clock_boot_ns());
+		wait_for_work(d);
+	}
+}
+
+static struct sink_summary summary(const struct decoder_process *d)
+{
+	struct sink_summary s = *drain_summary(d->drain);
+	struct pipeline_stats stats = pipeline_stats(d->pipeline);
+
+	if (d->conf.from_file) {
+		s.captured_bytes = stats.stream.bytes + stats.stream.lost_bytes;
+		s.lost_bytes = stats.stream.lost_bytes;
+	}
+	s.shed_spans = outbox_shed(d->outbox);
+	return s;
+}
+
+/* Everything goes to sink and is acknowledged, as long as sink and probe live. */
+static void flush(struct decoder_process *d)
+{
+	struct sink_summary s = summary(d);
+	int err;
+
+	while (!d->link_broken && !outbox_empty(d->outbox)) {
+		struct pollfd fd = {.fd = d->link, .events = POLLIN | (outbox_unsent(d->outbox) ? POLLOUT : 0)};
+
+		poll(&fd, 1, SEND_WAIT_MS);
+		talk_to_sink(d);
+	}
+	while (!d->link_broken && (err = outbox_end(d->outbox, &s)) != 0) {
+		if (err != -EAGAIN)
+			d->link_broken = true;
+		usleep(SEND_WAIT_MS * 1000);
+	}
+}
+
+int decode_main(void)
+{
+	static struct decoder_process d;
+
+	/* What libraries would open at first use is opened before the jail closes. */
+	if (sodium_init() < 0)
+		die(EXIT_SPANTAP, "cannot initialise libsodium");
+	tzset();
+	set_up(&d);
+	d.outbox = outbox_new(d.link, d.conf.generation);
+	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, &span_events, &d);
+
+	int err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
+	if (!err)
+		err = sandbox_enter(SANDBOX_DECODE);
+	if (err)
+		fail("cannot give up its rights", -err);
+	if (msg_send(ROLE_SOCKET, MSG_READY, (struct slice){0}, NULL, 0))
+		return EXIT_SPANTAP;
+	drain_go(d.drain);
+
+	run(&d);
+	pipeline_finish(d.pipeline, d.end_ts ? d.end_ts : d.last_ts);
+	flush_recording(&d);
+	if (d.recording.err)
+		log_warn("the recording is incomplete: %s", strerror(-d.recording.err));
+	if (drain_error(d.drain))
+		log_warn("the recording is damaged behind the last record shown: %s",
+			 drain_error(d.drain) == -EBADMSG ? "it ends within a record, or is no recording"
+							  : strerror(-drain_error(d.drain)));
+	flush(&d);
+	msg_send(ROLE_SOCKET, MSG_DONE, (struct slice){0}, NULL, 0);
+	return 0;
+}

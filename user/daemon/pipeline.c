@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "daemon/pipeline.h"
+
+#define TICK_NS 10000000
+
+struct pipeline {
+	struct streams *streams;
+	struct llm *llm;
+	struct spans *spans;
+	struct clock_map clock;
+	uint64_t records, bad_records, poisoned;
+	uint64_t ticked; /* time of the latest tick */
+};
+
+static void *on_open(void *ctx, const struct conn_info *info)
+{
+	struct pipeline *p = ctx;
+
+	return proto_open(&llm_proto_events, p->llm, info);
+}
+
+static void on_bytes(void *conn, enum ev_dir dir, uint64_t ts, struct slice bytes)
+{
+	proto_feed(conn, dir, ts, bytes);
+}
+
+static void on_gap(void *conn, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause)
+{
+	proto_gap(conn, dir, ts, n, cause);
+}
+
+static void on_close(void *conn, uint64_t ts, bool complete)
+{
+	proto_close(conn, ts, complete);
+}
+
+static const struct stream_events stream_events = {on_open, on_bytes, on_gap, on_close};
+
+struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const struct span_events *ev,
+			      void *ctx)
+{
+	struct pipeline *p = xcalloc(1, sizeof(*p));
+	struct span_conf conf = {.content = content, .clock = &p->clock};
+
+	memcpy(conf.instance, instance, sizeof(conf.instance));
+	p->spans = spans_new(&conf, ev, ctx);
+	p->llm = llm_new(&spans_llm_events, p->spans);
+	p->streams = streams_new(&stream_events, p);
+	return p;
+}
+
+/* The record as its type, NULL when it is too short to be one. */
+#define RECORD(rec, type) ((rec)->size >= sizeof(type) ? (const type *)(const void *)(rec) : NULL)
+
+static int on_data(struct pipeline *p, const struct ev_head *rec, bool poison)
+{
+	const struct ev_data *d = RECORD(rec, struct ev_data);
+	bool body = d && !(d->flags & EV_DATA_UNREADABLE);
+
+	if (!d || d->dir > 1 || d->len == 0 || (body && d->len > rec->size - sizeof(*d)))
+		return -EBADMSG;
+	if (poison)
+		streams_poison(p->streams, d);
+	else
+		streams_data(p->streams, d);
+	return 0;
+}
+
+static int on_exec(struct pipeline *p, const struct ev_head *rec)
+{
+	const struct ev_exec *e = RECORD(rec, struct ev_exec);
+
+	if (!e || e->argv_len > rec->size || e->cwd_len > rec->size ||
+	    sizeof(*e) + e->argv_len + e->cwd_len > rec->size)
+		return -EBADMSG;
+	spans_exec(p->spans, e);
+	return 0;
+}
+
+static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
+{
+	switch (rec->type) {
+	case EV_DATA:
+		return on_data(p, rec, poison);
+	case EV_EXEC:
+		return poison ? 0 : on_exec(p, rec);
+	case EV_FORK:
+		if (!RECORD(rec, struct ev_fork))
+			return -EBADMSG;
+		spans_fork(p->spans, RECORD(rec, struct ev_fork));
+		return 0;
+	case EV_EXIT:
+		if (!RECORD(rec, struct ev_exit))
+			return -EBADMSG;
+		spans_exit(p->spans, RECORD(rec, struct ev_exit));
+		streams_exit(p->streams, &RECORD(rec, struct ev_exit)->proc, rec->ts);
+		return 0;
+	case EV_CONN_CLOSE:
+	case EV_TOTALS:
+		if (!RECORD(rec, struct ev_conn))
+			return -EBADMSG;
+		streams_conn(p->streams, RECORD(rec, struct ev_conn));
+		return 0;
+	case EV_CLOCK:
+		if (!RECORD(rec, struct ev_clock))
+			return -EBADMSG;
+		clock_map_add(&p->clock, rec->ts, RECORD(rec, struct ev_clock)->realtime_offset);
+		return 0;
+	case EV_MARK:
+		if (!RECORD(rec, struct ev_mark))
+			return -EBADMSG;
+		if (RECORD(rec, struct ev_mark)->what == EV_MARK_LIFE_LOST)
+			spans_life_lost(p->spans, RECORD(rec, struct ev_mark)->a);
+		return 0;
+	default:
+		return -EBADMSG;
+	}
+}
+
+int pipeline_record(struct pipeline *p, const struct ev_head *rec, bool poison)
+{
+	p->records++;
+	p->poisoned += poison;
+
+	int err = rec->size < sizeof(*rec) ? -EBADMSG : dispatch(p, rec, poison);
+	if (err) {
+		p->bad_records++;
+		return err;
+	}
+	if (rec->ts > p->ticked + TICK_NS)
+		pipeline_tick(p, rec->ts);
+	return 0;
+}
+
+void pipeline_tick(struct pipeline *p, uint64_t now)
+{
+	p->ticked = now;
+	streams_expire(p->streams, now);
+	spans_tick(p->spans, now);
+}
+
+void pipeline_finish(struct pipeline *p, uint64_t ts)
+{
+	streams_finish(p->streams, ts);
+	spans_finish(p->spans, ts);
+}
+
+struct pipeline_stats pipeline_stats(const struct pipeline *p)
+{
+	return (struct pipeline_stats){
+	    .stream = *streams_stats(p->streams),
+	    .llm = *llm_stats(p->llm),
+	    .records = p->records,
+	    .bad_records = p->bad_records,
+	    .poisoned = p->poisoned,
+	};
+}
+
+void pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return;
+	streams_free(p->streams);
+	llm_free(p->llm);
+	spans_free(p->spans);
+	free(p);
+}

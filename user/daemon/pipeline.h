@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline.h - records in, spans out: the stages wired together on one page (pipeline.c). */
+#ifndef SPANTAP_PIPELINE_H
+#define SPANTAP_PIPELINE_H
+
+#include "span/span.h"
+
+struct pipeline;
+
+struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const struct span_events *ev,
+			      void *ctx);
+/*
+ * One record of a ring or a recording; `poison`: it crashed an earlier decode
+ * and is treated as a hole.  0, or -EBADMSG for a record that is no valid one
+ * (its type and sizes are checked here: recordings may come from anywhere).
+ */
+int pipeline_record(struct pipeline *p, const struct ev_head *rec, bool poison);
+/* Time passed without records. */
+void pipeline_tick(struct pipeline *p, uint64_t now);
+/* The capture has ended at `ts`. */
+void pipeline_finish(struct pipeline *p, uint64_t ts);
+
+struct pipeline_stats {
+	struct stream_stats stream;
+	struct llm_stats llm;
+	uint64_t records, bad_records, poisoned;
+};
+
+struct pipeline_stats pipeline_stats(const struct pipeline *p);
+void pipeline_free(struct pipeline *p);
+
+#endif

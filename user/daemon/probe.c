@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * probe.c - the privileged process of a capture.
+ *
+ * It owns every BPF map and link, starts the other processes and CMD, attaches
+ * to what the followed processes map, and restarts a process of ours that
+ * crashed.  It never reads payload.  When it dies, the kernel closes its links
+ * and the traced processes have their original instructions back; decode and
+ * sink see end of file, write what they have, and end.
+ *
+ * After CMD has started, nothing that fails in here may touch it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/journal.h"
+#include "jail/message.h"
+#include "jail/spawn.h"
+#include "probe/discover.h"
+#include "probe/procfs.h"
+
+#define START_MS        15000 /* a role has to be ready by then */
+#define SWEEP_MS        200   /* after a process ended: report and forget its connections */
+#define DRAIN_NS        2000000000ull /* after CMD ended, for what the rings still hold */
+#define FLUSH_STALL_NS  60000000000ull /* without progress of decode or sink: give up waiting */
+#define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
+#define CRASH_WINDOW_NS 60000000000ull
+#define SINK_RESTARTS   3
+#define LINK_BUFFER     (4 << 20)
+#define LEFT_MAX        64    /* messages that a crashed decode left unread */
+
+struct child {
+	const char *name;
+	pid_t pid; /* 0: not running */
+	int sock[2];
+	bool done; /* it said MSG_DONE */
+	unsigned restarts;
+};
+
+struct probe {
+	const struct outputs *out;
+	struct loader *loader; /* NULL when replaying */
+	struct attacher *attacher;
+	struct discover *discover;
+	struct child decode, sink;
+	int link[2]; /* decode's end, sink's end */
+	int journal_fd, recording_fd, file;
+	struct journal *journal;
+	int signals;
+	sigset_t mask; /* as we were started */
+	void (*on_sigpipe)(int);
+
+	pid_t cmd;
+	int cmd_status;
+	bool cmd_ended, ending, end_sent;
+	bool sweep_due;
+	uint64_t sweep_at;
+	uint64_t life_lost;
+	unsigned crashes;
+	uint64_t crash_window, decode_again_at; /* 0: now */
+	struct msg msg;
+};
+
+/* --- the roles --- */
+
+static int send_left(struct probe *p, struct msg *left, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = msg_send(p->decode.sock[0], left[i].type, left[i].payload, NULL, 0);
+	return err;
+}
+
+/* Takes back what the crashed decode had not read, so that its successor reads its configuration first. */
+static size_t take_left(struct probe *p, struct msg *left)
+{
+	size_t n = 0;
+	int err = 0;
+
+	while (n < LEFT_MAX && !err) {
+		struct pollfd fd = {.fd = p->decode.sock[1], .events = POLLIN};
+
+		if (poll(&fd, 1, 0) <= 0)
+			break;
+		err = msg_recv(p->decode.sock[1], &left[n]);
+		if (err)
+			break;
+		n++;
+	}
+	return n;
+}
+
+static int start_decode(struct probe *p)
+{
+	struct decode_conf conf = {.content = p->out->content,
+				   .from_file = p->file >= 0,
+				   .recording = p->recording_fd >= 0,
+				   .generation = p->crashes};
+	struct msg *left = malloc(LEFT_MAX * sizeof(*left));
+	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd};
+	size_t n = 2, n_left = left && p->crashes ? take_left(p, left) : 0;
+
+	memcpy(conf.instance, p->out->sink.instance, sizeof(conf.instance));
+	if (conf.from_file) {
+		fds[n++] = p->file;
+	} else {
+		fds[n++] = loader_data_ring_fd(p->loader);
+		fds[n++] = loader_life_ring_fd(p->loader);
+		fds[n++] = loader_idle_fd(p->loader);
+	}
+	if (conf.recording)
+		fds[n++] = p->recording_fd;
+	p->decode.pid = spawn_role("decode", p->decode.sock[1]);
+	int err = p->decode.pid < 0 ? (int)p->decode.pid : 0;
+	if (!err)
+		err = msg_send(p->decode.sock[0], MSG_CONF, slice_of(&conf, sizeof(conf)), fds, n);
+	if (!err)
+		err = send_left(p, left, n_left);
+	free(left);
+	return err;
+}
+
+static int start_sink(struct probe *p)
+{
+	struct outputs out = *p->out;
+	struct buf wire = {0};
+	int err;
+
+	if (p->sink.restarts)
+		out.record_file = NULL; /* decode has it open */
+	p->sink.pid = spawn_role("sink", p->sink.sock[1]);
+	if (p->sink.pid < 0)
+		return (int)p->sink.pid;
+	sink_wire_encode(&wire, &out);
+	err = msg_send(p->sink.sock[0], MSG_CONF, buf_slice(&wire), &p->link[1], 1);
+	buf_release(&wire);
+	return err;
+}
+
+/* Waits until a role just started is ready. False, said why, when it is not. */
+static bool wait_ready(struct probe *p, struct child *c)
+{
+	struct pollfd fd = {.fd = c->sock[0], .events = POLLIN};
+	uint64_t until = clock_boot_ns() + START_MS * 1000000ull;
+
+	while (clock_boot_ns() < until) {
+		if (poll(&fd, 1, 100) > 0 && msg_recv(c->sock[0], &p->msg) == 0) {
+			if (p->msg.type == MSG_READY)
+				return true;
+			if (p->msg.type == MSG_FAIL)
+				log_warn("%.*s", (int)p->msg.payload.n, p->msg.payload.p);
+			return false;
+		}
+		int status;
+		if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
+			/* Its last word may have come between the two looks. */
+			if (poll(&fd, 1, 0) > 0)
+				continue;
+			log_warn("%s ended at once (%s %d)", c->name, WIFSIGNALED(status) ? "signal" : "status",
+				 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			c->pid = 0;
+			return false;
+		}
+	}
+	log_warn("%s did not start within %d s", c->name, START_MS / 1000);
+	return false;
+}
+
+static bool start_roles(struct probe *p)
+{
+	int size = LINK_BUFFER, err;
+
+	p->journal_fd = journal_create();
+	p->journal = p->journal_fd < 0 ? NULL : journal_open(p->journal_fd, false);
+	if (!p->journal) {
+		log_warn("cannot create the journal: %s", strerror(errno));
+		return false;
+	}
+	err = role_socket(p->link);
+	if (!err)
+		err = role_socket(p->decode.sock);
+	if (!err)
+		err = role_socket(p->sink.sock);
+	for (int i = 0; !err && i < 2; i++)
+		if (setsockopt(p->link[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+			setsockopt(p->link[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (!err)
+		err = start_sink(p);
+	if (err) {
+		log_warn("cannot start sink: %s", strerror(-err));
+		return false;
+	}
+	if (!wait_ready(p, &p->sink))
+		return false;
+	if (p->msg.n_fds == 1)
+		p->recording_fd = p->msg.fds[0];
+	err = start_decode(p);
+	if (err) {
+		log_warn("cannot start decode: %s", strerror(-err));
+		return false;
+	}
+	if (!wait_ready(p, &p->decode))
+		return false;
+	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
+	return true;
+}
+
+/* --- restarting what crashed --- */
+
+static void on_decode_death(struct probe *p, int status)
+{
+	uint64_t now = clock_boot_ns();
+
+	p->decode.pid = 0;
+	if (p->decode.done)
+		return;
+	p->crashes++;
+	if (now - p->crash_window > CRASH_WINDOW_NS || !p->crash_window) {
+		p->crash_window = now;
+		p->decode.restarts = 0;
+	}
+	p->decode.restarts++;
+	bool blamed = journal_blame(p->journal);
+	log_warn("decode crashed (%s %d)%s", WIFSIGNALED(status) ? "signal" : "status",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		 blamed ? "; the record that it was parsing is left out and marked" : "");
+	p->decode_again_at = 0;
+	if (p->decode.restarts > CRASHES_MAX) {
+		p->decode_again_at = now + CRASH_WINDOW_NS;
+		log_warn("decode crashed %u times within a minute: next try in %llu s; until then the kernel only counts",
+			 p->decode.restarts, CRASH_WINDOW_NS / 1000000000ull);
+	}
+}
+
+static void restart_decode(struct probe *p)
+{
+	if (p->decode.pid || p->decode.done || clock_boot_ns() < p->decode_again_at)
+		return;
+	fcntl(p->decode.sock[0], F_SETFL, 0);
+	if (start_decode(p) || !wait_ready(p, &p->decode))
+		p->decode_again_at = clock_boot_ns() + CRASH_WINDOW_NS;
+	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
+}
+
+static void on_sink_death(struct probe *p)
+{
+	p->sink.pid = 0;
+	if (p->sink.done)
+		return;
+	if (++p->sink.restarts > SINK_RESTARTS) {
+		log_warn("sink crashed again: spans that are not yet stored are lost");
+		p->sink.done = true;
+		return;
+	}
+	log_warn("sink crashed: starting it again; unacknowledged spans are sent again, the tree shows only these");
+	if (start_sink(p) || !wait_ready(p, &p->sink))
+		p->sink.done = true;
+}
+
+static void reap(struct probe *p)
+{
+	int status;
+
+	if (p->cmd > 0 && !p->cmd_ended && waitpid(p->cmd, &status, WNOHANG) == p->cmd) {
+		p->cmd_ended = true;
+		p->cmd_status = status;
+	}
+	if (p->decode.pid > 0 && waitpid(p->decode.pid, &status, WNOHANG) == p->decode.pid)
+		on_decode_death(p, status);
+	if (p->sink.pid > 0 && waitpid(p->sink.pid, &status, WNOHANG) == p->sink.pid)
+		on_sink_death(p);
+}
+
+static void hear(struct probe *p, struct child *c)
+{
+	struct pollfd fd = {.fd = c->sock[0], .events = POLLIN};
+
+	while (poll(&fd, 1, 0) > 0 && msg_recv(c->sock[0], &p->msg) == 0)
+		if (p->msg.type == MSG_DONE)
+			c->done = true;
+}
+
+/* --- CMD --- */
+
+static void drop_to(const struct capture *cap)
+{
+	if (!cap->user)
+		return;
+	if (initgroups(cap->user, cap->cmd_gid) || setresgid(cap->cmd_gid, cap->cmd_gid, cap->cmd_gid) ||
+	    setresuid(cap->cmd_uid, cap->cmd_uid, cap->cmd_uid))
+		die(EXIT_SPANTAP, "cannot become user %s: %s", cap->user, strerror(errno));
+	if (cap->cmd_home) {
+		setenv("HOME", cap->cmd_home, 1);
+		setenv("USER", cap->user, 1);
+		setenv("LOGNAME", cap->user, 1);
+	}
+}
+
+/* In the child: waits for the word to go, then becomes CMD, or writes errno to `report`. */
+static _Noreturn void become_cmd(struct probe *p, const struct capture *cap, int go, int report)
+{
+	char c;
+
+	if (read(go, &c, 1) != 1)
+		_exit(EXIT_SPANTAP); /* probe failed or died: CMD is not started */
+	drop_to(cap);
+	signal(SIGPIPE, p->on_sigpipe);
+	sigprocmask(SIG_SETMASK, &p->mask, NULL);
+	execvp(cap->argv[0], cap->argv);
+
+	int err = errno;
+	if (write(report, &err, sizeof(err)) < 0)
+		_exit(EXIT_SPANTAP);
+	_exit(err == ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC);
+}
+
+/* 0, or the exit code that says why CMD did not start. */
+static int start_cmd(struct probe *p, const struct capture *cap)
+{
+	int go[2], report[2], err = 0;
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
+		log_warn("cannot create a pipe: %s", strerror(errno));
+		return EXIT_SPANTAP;
+	}
+	loader_arm(p->loader);
+	p->cmd = fork();
+	if (p->cmd == 0) {
+		close(go[1]);
+		become_cmd(p, cap, go[0], report[1]);
+	}
+	close(go[0]);
+	close(report[1]);
+	if (p->cmd > 0)
+		p->discover = discover_start(p->attacher, p->loader, p->cmd);
+	if (!p->discover) {
+		log_warn("cannot %s: %s", p->cmd > 0 ? "watch CMD's mappings" : "fork", strerror(errno));
+		close(go[1]);
+		close(report[0]);
+		return EXIT_SPANTAP;
+	}
+	if (write(go[1], "", 1) != 1)
+		log_warn("cannot start CMD: %s", strerror(errno));
+	close(go[1]);
+	while (read(report[0], &err, sizeof(err)) < 0 && errno == EINTR)
+		;
+	close(report[0]);
+	if (!err)
+		return 0;
+	log_warn("cannot execute '%s': %s", cap->argv[0], strerror(err));
+	return err == ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC;
+}
+
+/* Signals sent to us by a process are CMD's; those that the terminal sends have reached it already. */
+static void on_signals(struct probe *p)
+{
+	struct signalfd_siginfo info;
+
+	while (read(p->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGCHLD && info.ssi_code <= 0 && p->cmd > 0 && !p->cmd_ended)
+			kill(p->cmd, (int)info.ssi_signo);
+}
+
+/* --- what only the kernel side knows --- */
+
+static int send_totals(void *ctx, const struct ev_conn *rec)
+{
+	struct probe *p = ctx;
+
+	return msg_send(p->decode.sock[0], MSG_RECORD, slice_of(rec, sizeof(*rec)), NULL, 0);
+}
+
+static void report_life_lost(struct probe *p)
+{
+	uint64_t lost = loader_count(p->loader, EV_COUNT_LIFE_LOST) + loader_count(p->loader, EV_COUNT_PROC_UNTRACKED);
+	struct ev_mark mark = {.head = {.type = EV_MARK, .size = sizeof(mark), .ts = clock_boot_ns()},
+			       .what = EV_MARK_LIFE_LOST,
+			       .a = lost};
+
+	if (lost != p->life_lost &&
+	    msg_send(p->decode.sock[0], MSG_RECORD, slice_of(&mark, sizeof(mark)), NULL, 0) == 0)
+		p->life_lost = lost;
+}
+
+static void sweep(struct probe *p)
+{
+	p->sweep_due = false;
+	loader_sweep(p->loader, false, send_totals, p);
+	report_life_lost(p);
+}
+
+static struct sink_summary count_up(const struct probe *p)
+{
+	const struct loader *l = p->loader;
+
+	if (!l)
+		return (struct sink_summary){.decode_crashes = p->crashes};
+	return (struct sink_summary){
+	    .captured_bytes = loader_count(l, EV_COUNT_DATA_BYTES),
+	    .lost_bytes = loader_count(l, EV_COUNT_DATA_LOST) + loader_count(l, EV_COUNT_DATA_TOO_LONG),
+	    .unreadable_bytes = loader_count(l, EV_COUNT_DATA_UNREADABLE),
+	    .life_lost = loader_count(l, EV_COUNT_LIFE_LOST),
+	    .conn_untracked = loader_count(l, EV_COUNT_CONN_UNTRACKED),
+	    .proc_untracked = loader_count(l, EV_COUNT_PROC_UNTRACKED),
+	    .call_untracked = loader_count(l, EV_COUNT_CALL_UNTRACKED),
+	    .decode_crashes = p->crashes,
+	    .no_tls = attacher_stats(p->attacher)->libraries == 0,
+	};
+}
+
+/* --- the loop and the end --- */
+
+static int wait_ms(const struct probe *p)
+{
+	return p->sweep_due || (!p->decode.pid && !p->decode.done) ? SWEEP_MS : -1;
+}
+
+/* One turn of the loop; at most `ms` long (-1: until something happens). */
+static void turn(struct probe *p, int ms)
+{
+	struct pollfd fds[] = {{.fd = p->signals, .events = POLLIN},
+			       {.fd = p->discover ? discover_fd(p->discover) : -1, .events = POLLIN},
+			       {.fd = p->decode.done ? -1 : p->decode.sock[0], .events = POLLIN},
+			       {.fd = p->sink.done ? -1 : p->sink.sock[0], .events = POLLIN}};
+
+	poll(fds, 4, ms);
+	if (p->discover) {
+		bool exits;
+
+		discover_work(p->discover, &exits);
+		if (exits && !p->sweep_due) {
+			p->sweep_due = true;
+			p->sweep_at = clock_boot_ns() + SWEEP_MS * 1000000ull;
+		}
+	}
+	on_signals(p);
+	hear(p, &p->decode);
+	hear(p, &p->sink);
+	reap(p);
+	restart_decode(p);
+	if (p->loader && p->sweep_due && clock_boot_ns() >= p->sweep_at)
+		sweep(p);
+}
+
+struct last_totals {
+	struct probe *p;
+	uint64_t until;
+};
+
+/* The last sweep must arrive: waits for decode to make room, within the time that draining may take. */
+static int send_last_totals(void *ctx, const struct ev_conn *rec)
+{
+	struct last_totals *t = ctx;
+	int err;
+
+	while ((err = send_totals(t->p, rec)) == -EAGAIN && clock_boot_ns() < t->until)
+		turn(t->p, 5);
+	return err;
+}
+
+/* Totals, losses and the word that this is all, to the decode that runs now. */
+static void send_end(struct probe *p)
+{
+	struct last_totals t = {p, clock_boot_ns() + DRAIN_NS};
+
+	if (p->loader) {
+		loader_sweep(p->loader, true, send_last_totals, &t);
+		report_life_lost(p);
+	}
+	struct sink_summary s = count_up(p);
+	p->end_sent = msg_send(p->decode.sock[0], MSG_END, slice_of(&s, sizeof(s)), NULL, 0) == 0;
+}
+
+/* Lets decode and sink finish; only a stall ends the wait. */
+static void finish(struct probe *p)
+{
+	uint64_t until = clock_boot_ns() + FLUSH_STALL_NS;
+	unsigned crashes = p->crashes;
+
+	if (p->loader)
+		loader_stop(p->loader);
+	send_end(p);
+	discover_stop(p->discover);
+	p->discover = NULL;
+	p->decode_again_at = 0;
+	while (!(p->decode.done && p->sink.done) && clock_boot_ns() < until) {
+		turn(p, 50);
+		if (crashes != p->crashes) { /* its successor has not heard the end, if it was read */
+			crashes = p->crashes;
+			p->end_sent = false;
+		}
+		if (!p->end_sent && p->decode.pid && p->file < 0)
+			send_end(p);
+	}
+	if (!p->decode.done || !p->sink.done)
+		log_warn("%s does not finish: what it still holds is lost", p->decode.done ? "sink" : "decode");
+}
+
+static void stop_child(struct child *c)
+{
+	for (int i = 0; i < 2; i++)
+		if (c->sock[i] > 0)
+			close(c->sock[i]);
+	/* It ends at end of file; what could hang was given its time in finish(). */
+	for (int i = 0; c->pid > 0 && i < 100; i++) {
+		if (waitpid(c->pid, NULL, WNOHANG) == c->pid)
+			c->pid = 0;
+		else
+			usleep(10000);
+	}
+	if (c->pid > 0) {
+		kill(c->pid, SIGKILL);
+		waitpid(c->pid, NULL, 0);
+	}
+}
+
+static void tear_down(struct probe *p)
+{
+	discover_stop(p->discover);
+	attacher_free(p->attacher);
+	loader_free(p->loader);
+	for (int i = 0; i < 2; i++)
+		if (p->link[i] > 0)
+			close(p->link[i]);
+	stop_child(&p->decode);
+	stop_child(&p->sink);
+	journal_close(p->journal);
+}
+
+static void set_up_signals(struct probe *p)
+{
+	static const int caught[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(SIG_BLOCK, &set, &p->mask);
+	p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void probe_init(struct probe *p, const struct outputs *out)
+{
+	*p = (struct probe){.out = out,
+			    .decode = {.name = "decode"},
+			    .sink = {.name = "sink"},
+			    .journal_fd = -1,
+			    .recording_fd = -1,
+			    .file = -1};
+	p->on_sigpipe = signal(SIGPIPE, SIG_IGN);
+	set_up_signals(p);
+}
+
+static int exit_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int capture_run(const struct capture *cap)
+{
+	static struct probe p;
+	struct buf error = {0};
+	char exe[PATH_MAX];
+	int code;
+
+	probe_init(&p, &cap->out);
+	code = procfs_find_program(cap->argv[0], exe, sizeof(exe));
+	if (code) {
+		log_warn("cannot execute '%s': %s", cap->argv[0], strerror(-code));
+		return code == -ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC;
+	}
+	p.loader = loader_new(&error);
+	if (!p.loader) {
+		log_warn("%s", buf_str(&error));
+		return EXIT_SPANTAP;
+	}
+	if (!start_roles(&p)) {
+		tear_down(&p);
+		return EXIT_SPANTAP;
+	}
+	p.attacher = attacher_new(p.loader);
+	discover_before(p.attacher, exe);
+	code = start_cmd(&p, cap);
+	if (code) {
+		finish(&p);
+		tear_down(&p);
+		return code;
+	}
+	while (!p.cmd_ended)
+		turn(&p, wait_ms(&p));
+	finish(&p);
+	tear_down(&p);
+	return exit_code(p.cmd_status);
+}
+
+int capture_replay(const struct outputs *out, int recording_fd)
+{
+	static struct probe p;
+
+	probe_init(&p, out);
+	p.file = recording_fd;
+	bool ok = start_roles(&p);
+	while (ok && !(p.decode.done && p.sink.done))
+		turn(&p, -1);
+	tear_down(&p);
+	return ok ? 0 : 1;
+}

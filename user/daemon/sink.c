@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sink.c - the process that writes: spans in, store and files out.
+ *
+ * It runs as the user who invoked spantap, opens everything itself, and is
+ * confined to file calls afterwards.  An acknowledgement goes to decode only
+ * after every exporter has made its spans durable.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "daemon/daemon.h"
+#include "jail/message.h"
+#include "jail/sandbox.h"
+#include "jail/spawn.h"
+
+#define COMMIT_NS    500000000  /* spans are durable at most this long after they came */
+#define RETRY_NS     2000000000 /* after an exporter failed */
+#define SEEN_MAX     1000000   /* span ids remembered, to drop what comes twice */
+#define SPAN_MAX     (256u << 20)
+#define EXPORTERS    8
+
+struct exporter {
+	const struct sink_ops *ops;
+	void *state;
+	bool failed;  /* the operator has been told */
+	int refused;  /* -errno of a span that it did not take since the last commit */
+};
+
+struct sink_process {
+	struct sink_conf conf;
+	int link;
+	struct exporter exporters[EXPORTERS];
+	size_t n_exporters;
+	struct map seen;        /* span id -> the exporters that have it, as bits */
+	uint8_t (*pending)[8];  /* ids not yet acknowledged */
+	size_t n_pending, cap_pending;
+	struct buf span;        /* being received */
+	uint64_t span_serial;
+	uint64_t received, acknowledged; /* serials */
+	uint64_t dirty_since;   /* 0: nothing to commit */
+	uint64_t retry_at;      /* 0: no exporter has failed */
+	uint64_t unreadable;    /* spans that could not be decoded */
+	bool synced;            /* a RESET came: parts before it belong to our predecessor */
+	bool ended;
+	struct sink_summary summary;
+	struct msg msg;
+};
+
+static _Noreturn void fail(const char *text)
+{
+	msg_send(ROLE_SOCKET, MSG_FAIL, slice_str(text), NULL, 0);
+	exit(EXIT_SPANTAP);
+}
+
+void sink_wire_encode(struct buf *out, const struct outputs *o)
+{
+	struct sink_wire w = {.uid = o->uid,
+			      .gid = o->gid,
+			      .columns = o->sink.columns,
+			      .color = o->sink.color,
+			      .otlp_file_content = o->sink.otlp_file_content};
+	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
+				       o->record_file};
+
+	memcpy(w.instance, o->sink.instance, sizeof(w.instance));
+	buf_add(out, &w, sizeof(w));
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+		buf_addc(out, strings[i] ? '+' : '-');
+		if (strings[i])
+			buf_add(out, strings[i], strlen(strings[i]) + 1);
+	}
+}
+
+/* The next string of the wire form; a copy that is kept. */
+static const char *wire_string(struct slice *in)
+{
+	if (in->n && *in->p == '-') {
+		*in = slice_from(*in, 1);
+		return NULL;
+	}
+	const char *nul = in->n ? memchr(in->p, '\0', in->n) : NULL;
+	if (!nul)
+		fail("sink: malformed configuration");
+	const char *s = xstrdup(in->p + 1);
+	*in = slice_from(*in, (size_t)(nul - in->p) + 1);
+	return s;
+}
+
+static void wire_decode(struct slice in, struct outputs *o)
+{
+	struct sink_wire w;
+
+	if (in.n < sizeof(w))
+		fail("sink: malformed configuration");
+	memcpy(&w, in.p, sizeof(w));
+	in = slice_from(in, sizeof(w));
+	*o = (struct outputs){.uid = w.uid, .gid = w.gid};
+	o->sink.store_dir = wire_string(&in);
+	o->sink.otlp_file = wire_string(&in);
+	o->sink.tree_file = wire_string(&in);
+	o->sink.command = wire_string(&in);
+	o->record_file = wire_string(&in);
+	o->sink.columns = w.columns;
+	o->sink.color = w.color;
+	o->sink.otlp_file_content = w.otlp_file_content;
+	memcpy(o->sink.instance, w.instance, sizeof(w.instance));
+}
+
+static void open_exporters(struct sink_process *sp)
+{
+	for (size_t i = 0; sinks[i]; i++) {
+		struct exporter *e = &sp->exporters[sp->n_exporters];
+		const char *error = NULL;
+
+		e->ops = sinks[i];
+		int err = e->ops->open(&sp->conf, &e->state, &error);
+		if (err)
+			fail(error ? error : strerror(-err));
+		if (e->state)
+			sp->n_exporters++;
+	}
+}
+
+static int open_recording(const char *path)
+{
+	char text[512];
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0) {
+		snprintf(text, sizeof(text), "cannot create recording '%s': %s", path,
+			 errno == EEXIST ? "it exists; choose another name" : strerror(errno));
+		fail(text);
+	}
+	return fd;
+}
+
+static void exporter_failed(struct exporter *e, int err)
+{
+	if (!e->failed)
+		log_warn("%s: cannot write: %s; spans are kept and tried again", e->ops->name, strerror(-err));
+	e->failed = true;
+}
+
+/* What exporter `i` was given since the last acknowledgement is not durable: it has to have it again. */
+static void forget(struct sink_process *sp, size_t i)
+{
+	for (size_t k = 0; k < sp->n_pending; k++) {
+		uintptr_t has = (uintptr_t)map_get(&sp->seen, sp->pending[k], 8);
+
+		map_put(&sp->seen, sp->pending[k], 8, (void *)(has & ~((uintptr_t)1 << i)));
+	}
+}
+
+static void acknowledge(struct sink_process *sp)
+{
+	sp->dirty_since = 0;
+	sp->n_pending = 0;
+	if (sp->received > sp->acknowledged &&
+	    msg_send(sp->link, MSG_ACK, slice_of(&sp->received, sizeof(sp->received)), NULL, 0) == 0)
+		sp->acknowledged = sp->received;
+}
+
+/* Makes everything durable and says so; what failed is asked for again after RETRY_NS. */
+static bool commit(struct sink_process *sp)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < sp->n_exporters; i++) {
+		struct exporter *e = &sp->exporters[i];
+		int err = e->ops->commit ? e->ops->commit(e->state) : 0;
+
+		if (err || e->refused) {
+			exporter_failed(e, err ? err : e->refused);
+			forget(sp, i);
+			all = false;
+		}
+		e->refused = 0;
+	}
+	if (all) {
+		acknowledge(sp);
+		return true;
+	}
+	sp->retry_at = clock_boot_ns() + RETRY_NS;
+	return false;
+}
+
+static void retry(struct sink_process *sp)
+{
+	sp->retry_at = 0;
+	sp->dirty_since = clock_boot_ns();
+	sp->synced = false; /* decode begins anew with a RESET */
+	msg_send(sp->link, MSG_HELLO, (struct slice){0}, NULL, 0);
+}
+
+static void on_span(struct sink_process *sp, struct slice encoded)
+{
+	struct span s;
+
+	if (span_decode(encoded, &s)) {
+		sp->unreadable++;
+		return;
+	}
+	uintptr_t has = (uintptr_t)map_get(&sp->seen, s.id, sizeof(s.id));
+	for (size_t i = 0; i < sp->n_exporters; i++) {
+		struct exporter *e = &sp->exporters[i];
+		int err = has >> i & 1 ? 0 : e->ops->span(e->state, &s);
+
+		if (err < 0)
+			e->refused = err;
+		else
+			has |= (uintptr_t)1 << i;
+	}
+	if (sp->seen.n < SEEN_MAX || map_get(&sp->seen, s.id, sizeof(s.id)))
+		map_put(&sp->seen, s.id, sizeof(s.id), (void *)has);
+	xgrow(&sp->pending, &sp->cap_pending, sp->n_pending + 1, sizeof(*sp->pending));
+	memcpy(sp->pending[sp->n_pending++], s.id, sizeof(s.id));
+	span_release(&s);
+}
+
+/* One part of a span; parts of one span come in order, a RESET voids what is half there. */
+static void on_part(struct sink_process *sp, struct slice payload)
+{
+	struct msg_span head;
+
+	if (payload.n < sizeof(head))
+		exit(EXIT_SPANTAP);
+	memcpy(&head, payload.p, sizeof(head));
+	payload = slice_from(payload, sizeof(head));
+	if (head.offset == 0) {
+		buf_clear(&sp->span);
+		sp->span_serial = head.serial;
+	}
+	if (head.serial != sp->span_serial || head.offset != sp->span.n || head.total > SPAN_MAX ||
+	    head.total - sp->span.n < payload.n)
+		exit(EXIT_SPANTAP);
+	buf_addslice(&sp->span, payload);
+	if (sp->span.n < head.total)
+		return;
+	on_span(sp, buf_slice(&sp->span));
+	sp->received = head.serial;
+	if (!sp->dirty_since)
+		sp->dirty_since = clock_boot_ns();
+}
+
+static void on_message(struct sink_process *sp)
+{
+	switch (sp->msg.type) {
+	case MSG_RESET:
+		buf_clear(&sp->span);
+		sp->received = sp->acknowledged = 0;
+		sp->synced = true;
+		break;
+	case MSG_SPAN:
+		if (sp->synced)
+			on_part(sp, sp->msg.payload);
+		break;
+	case MSG_END:
+		if (sp->msg.payload.n == sizeof(sp->summary))
+			memcpy(&sp->summary, sp->msg.payload.p, sizeof(sp->summary));
+		sp->ended = true;
+		break;
+	default:
+		exit(EXIT_SPANTAP);
+	}
+}
+
+/* probe says nothing to sink: its socket only tells, by closing, that probe is gone. */
+static bool probe_gone(void)
+{
+	char c;
+
+	return recv(ROLE_SOCKET, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
+static void run(struct sink_process *sp)
+{
+	bool orphaned = false;
+
+	while (!sp->ended) {
+		struct pollfd fds[] = {{.fd = sp->link, .events = POLLIN},
+				       {.fd = orphaned ? -1 : ROLE_SOCKET, .events = POLLIN}};
+		int err;
+
+		poll(fds, 2, sp->dirty_since ? (int)(COMMIT_NS / 1000000 / 4) : -1);
+		err = msg_recv(sp->link, &sp->msg);
+		if (err == 0)
+			on_message(sp);
+		else if (err != -EAGAIN)
+			return; /* decode and probe are gone: keep what came */
+		uint64_t now = clock_boot_ns();
+		if (sp->retry_at && now > sp->retry_at)
+			retry(sp);
+		else if (sp->dirty_since && !sp->retry_at && (err == -EAGAIN || now - sp->dirty_since > COMMIT_NS))
+			commit(sp);
+		if (fds[1].revents && probe_gone())
+			orphaned = true; /* decode ends by itself; its end of the link closes then */
+	}
+}
+
+int sink_main(void)
+{
+	static struct sink_process sp;
+	struct outputs out;
+	int record_fd = -1;
+
+	if (sodium_init() < 0)
+		die(EXIT_SPANTAP, "cannot initialise libsodium");
+	if (msg_recv(ROLE_SOCKET, &sp.msg) || sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
+		return EXIT_SPANTAP;
+	sp.link = sp.msg.fds[0];
+	wire_decode(sp.msg.payload, &out);
+	sp.conf = out.sink;
+	umask(077);
+
+	int err = sandbox_identity(out.uid, out.gid);
+	if (err)
+		fail("sink: cannot give up its rights");
+	open_exporters(&sp);
+	if (out.record_file)
+		record_fd = open_recording(out.record_file);
+	if (sandbox_enter(SANDBOX_SINK))
+		fail("sink: cannot enter its sandbox");
+	fcntl(sp.link, F_SETFL, O_NONBLOCK);
+	if (msg_send(sp.link, MSG_HELLO, (struct slice){0}, NULL, 0) ||
+	    msg_send(ROLE_SOCKET, MSG_READY, (struct slice){0}, &record_fd, record_fd >= 0))
+		return EXIT_SPANTAP;
+	if (record_fd >= 0)
+		close(record_fd);
+
+	run(&sp);
+	if (!commit(&sp))
+		log_warn("%zu spans could not be written and are lost", sp.n_pending);
+	for (size_t i = 0; i < sp.n_exporters; i++) {
+		struct exporter *e = &sp.exporters[i];
+
+		err = e->ops->finish ? e->ops->finish(e->state, sp.ended ? &sp.summary : NULL) : 0;
+		if (err)
+			exporter_failed(e, err);
+		e->ops->close(e->state);
+	}
+	if (sp.unreadable)
+		log_warn("%llu spans could not be decoded and are lost", (unsigned long long)sp.unreadable);
+	msg_send(ROLE_SOCKET, MSG_DONE, (struct slice){0}, NULL, 0);
+	return 0;
+}

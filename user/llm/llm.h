@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * llm.h - HTTP exchanges in, LLM calls out.
+ *
+ * Which API an exchange speaks is decided by the rows of the table in apis.c:
+ * by path, host and the shape of the body, never by the host alone (gateways
+ * and OpenAI-compatible servers use any host).  Bodies are collected, bounded,
+ * and parsed once when complete; event streams are decoded event by event.
+ *
+ * Unknown is never 0: numbers that the wire did not carry are LLM_NONE / NAN /
+ * absent slices.
+ */
+#ifndef SPANTAP_LLM_H
+#define SPANTAP_LLM_H
+
+#include <math.h>
+
+#include "base/buf.h"
+#include "proto/proto.h"
+
+#define LLM_NONE (-1) /* an integer that was not given */
+
+#define LLM_BODY_MAX    (64u << 20)  /* of one body; beyond it the call is marked cut */
+#define LLM_TOTAL_MAX   (512u << 20) /* of all unfinished bodies; then the largest is cut first */
+
+enum llm_part_kind {
+	LLM_TEXT,
+	LLM_REASONING,
+	LLM_TOOL_CALL,   /* id, name, text = arguments: the exact JSON text as sent */
+	LLM_TOOL_RESULT, /* id, text = the result: its text, or JSON when it is structured */
+	LLM_MEDIA,       /* name = modality or mime type, text = uri or id; inline data is given by length only */
+	LLM_OTHER,       /* name = the provider's type, text = raw JSON; "refusal": its text */
+};
+
+struct llm_part {
+	enum llm_part_kind kind;
+	struct slice id, name, text;
+	bool is_error;  /* LLM_TOOL_RESULT: the client says the tool failed */
+	bool is_server; /* LLM_TOOL_CALL/RESULT: run by the provider, not by the agent */
+	uint64_t bytes; /* LLM_MEDIA: length of inline data as sent; 0 for a reference */
+};
+
+struct llm_message {
+	struct slice role; /* system developer user assistant tool */
+	struct llm_part *parts;
+	size_t n_parts;
+	struct slice finish_reason; /* output messages: as the provider says it */
+};
+
+struct llm_messages {
+	struct llm_message *v;
+	size_t n;
+};
+
+struct llm_tool_def {
+	struct slice type, name, description;
+	struct slice parameters; /* JSON schema, raw */
+};
+
+/* LLM_NONE where not reported. Normalised: input includes cached tokens, output includes reasoning. */
+struct llm_usage {
+	int64_t input, output, cache_read, cache_creation, reasoning;
+};
+
+enum llm_state {
+	LLM_COMPLETE = 0,
+	LLM_INCOMPLETE, /* bytes are missing, or the stream ended early; why_incomplete says it */
+};
+
+struct llm_call {
+	/* where */
+	struct conn_info conn; /* a copy */
+	bool is_server;        /* the traced process answers (gateway, local model) */
+	uint32_t stream_id;
+	uint64_t request_offset;
+	struct slice server_address; /* without port */
+	int64_t server_port;         /* LLM_NONE: not known */
+	struct slice user_agent;
+	struct slice session_key; /* an agent's own session id from header or body; absent when none */
+
+	/* what was asked */
+	const char *api;       /* row name in apis.c, e.g. "openai.chat" */
+	const char *provider;  /* gen_ai.provider.name */
+	const char *operation; /* gen_ai.operation.name */
+	struct slice request_model;
+	bool stream;           /* asked for a stream */
+	int64_t max_tokens, choice_count, seed;
+	double temperature, top_p, top_k, frequency_penalty, presence_penalty; /* NAN: not given */
+	struct slice *stop_sequences;
+	size_t n_stop_sequences;
+	struct slice output_type; /* text, json, …; absent when not given */
+	struct slice request_service_tier;
+	struct llm_messages system; /* instructions given apart from the conversation (Anthropic) */
+	struct llm_messages input;
+	struct llm_tool_def *tools;
+	size_t n_tools;
+
+	/* what came back */
+	struct llm_messages output; /* one message a choice */
+	struct slice response_id, response_model, request_id, service_tier, system_fingerprint;
+	struct slice *finish_reasons; /* as the provider says them, one a choice */
+	size_t n_finish_reasons;
+	struct llm_usage usage;
+	uint16_t status;
+	struct slice error_type, error_message; /* absent when the call succeeded */
+
+	/* when (boot ns, 0: not reached) */
+	uint64_t request_start, request_end, response_start, response_head;
+	uint64_t first_token; /* first content (text, reasoning, tool call) of a stream */
+	uint64_t end;
+	uint64_t n_chunks;    /* stream events that carried content */
+
+	/* how sure */
+	enum llm_state state;
+	uint64_t lost_bytes;
+	unsigned damage;            /* enum exchange_damage */
+	const char *why_incomplete; /* static text, NULL when complete */
+	uint64_t request_bytes, response_bytes; /* decoded body sizes */
+	struct slice request_sha256;            /* 64 hex digits of the decoded request body; absent when cut */
+
+	struct arena arena; /* owns everything above */
+	void *user;         /* downstream's */
+};
+
+void llm_call_free(struct llm_call *call); /* accepts NULL */
+
+/*
+ * begin(): the request is complete and parsed; `call` stays ours. end(): the
+ * call is final; ownership passes to the receiver, who frees it.  end() comes
+ * exactly once for each begin(): with the last event of a stream ("[DONE]",
+ * message_stop), which may be long before the HTTP message ends, else with the
+ * end of the exchange.  An exchange that turns out to be no LLM call gives
+ * neither.
+ */
+struct llm_events {
+	void (*begin)(void *ctx, struct llm_call *call);
+	void (*end)(void *ctx, struct llm_call *call);
+};
+
+struct llm;
+
+struct llm_stats {
+	uint64_t calls, incomplete, other_exchanges;
+	uint64_t body_bytes_held; /* unfinished bodies and what was parsed of calls in work */
+};
+
+struct llm *llm_new(const struct llm_events *ev, void *ctx);
+/* To be passed to proto_open() with the struct llm as context. */
+extern const struct proto_events llm_proto_events;
+const struct llm_stats *llm_stats(const struct llm *l);
+/* Calls still open end first, incomplete: close the connections before. */
+void llm_free(struct llm *l);
+
+/* The text form of a call: the golden format of this seam. */
+void llm_call_print(struct buf *out, const struct llm_call *call);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "llm/llm.h"
+
+static void add_str(struct buf *out, const char *key, struct slice v)
+{
+	if (!v.p)
+		return;
+	buf_addf(out, " %s=\"", key);
+	text_escape(out, v);
+	buf_addc(out, '"');
+}
+
+static void add_int(struct buf *out, const char *key, int64_t v)
+{
+	if (v != LLM_NONE)
+		buf_addf(out, " %s=%" PRId64, key, v);
+}
+
+static void add_num(struct buf *out, const char *key, double v)
+{
+	if (!isnan(v))
+		buf_addf(out, " %s=%g", key, v);
+}
+
+static void add_list(struct buf *out, const char *key, const struct slice *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add_str(out, key, v[i]);
+}
+
+static void add_part(struct buf *out, const struct llm_part *part)
+{
+	static const char *const kinds[] = {
+	    [LLM_TEXT] = "text",           [LLM_REASONING] = "reasoning",
+	    [LLM_TOOL_CALL] = "tool_call", [LLM_TOOL_RESULT] = "tool_result",
+	    [LLM_MEDIA] = "media",         [LLM_OTHER] = "other",
+	};
+
+	buf_addf(out, "    %s", kinds[part->kind]);
+	add_str(out, "id", part->id);
+	add_str(out, "name", part->name);
+	if (part->is_error)
+		buf_adds(out, " error");
+	if (part->is_server)
+		buf_adds(out, " server");
+	if (part->bytes)
+		buf_addf(out, " bytes=%" PRIu64, part->bytes);
+	if (part->text.p) {
+		buf_adds(out, " \"");
+		text_escape(out, part->text);
+		buf_addc(out, '"');
+	}
+	buf_addc(out, '\n');
+}
+
+static void add_messages(struct buf *out, const char *what, const struct llm_messages *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct llm_message *m = &list->v[i];
+
+		buf_addf(out, "  %s", what);
+		add_str(out, "role", m->role);
+		add_str(out, "finish", m->finish_reason);
+		buf_addc(out, '\n');
+		for (size_t k = 0; k < m->n_parts; k++)
+			add_part(out, &m->parts[k]);
+	}
+}
+
+static void add_request(struct buf *out, const struct llm_call *call)
+{
+	buf_adds(out, "  request");
+	add_str(out, "model", call->request_model);
+	buf_adds(out, call->stream ? " stream" : "");
+	add_int(out, "max_tokens", call->max_tokens);
+	add_int(out, "choices", call->choice_count);
+	add_int(out, "seed", call->seed);
+	add_num(out, "temperature", call->temperature);
+	add_num(out, "top_p", call->top_p);
+	add_num(out, "top_k", call->top_k);
+	add_num(out, "frequency_penalty", call->frequency_penalty);
+	add_num(out, "presence_penalty", call->presence_penalty);
+	add_list(out, "stop", call->stop_sequences, call->n_stop_sequences);
+	add_str(out, "output", call->output_type);
+	add_str(out, "tier", call->request_service_tier);
+	buf_addf(out, " bytes=%" PRIu64, call->request_bytes);
+	add_str(out, "sha256", call->request_sha256);
+	buf_addc(out, '\n');
+
+	add_messages(out, "system", &call->system);
+	add_messages(out, "input", &call->input);
+	for (size_t i = 0; i < call->n_tools; i++) {
+		buf_adds(out, "  tool");
+		add_str(out, "type", call->tools[i].type);
+		add_str(out, "name", call->tools[i].name);
+		add_str(out, "description", call->tools[i].description);
+		add_str(out, "parameters", call->tools[i].parameters);
+		buf_addc(out, '\n');
+	}
+}
+
+static void add_response(struct buf *out, const struct llm_call *call)
+{
+	buf_adds(out, "  response");
+	if (call->status)
+		buf_addf(out, " status=%u", call->status);
+	add_str(out, "id", call->response_id);
+	add_str(out, "model", call->response_model);
+	add_str(out, "request_id", call->request_id);
+	add_str(out, "tier", call->service_tier);
+	add_str(out, "fingerprint", call->system_fingerprint);
+	add_list(out, "finish", call->finish_reasons, call->n_finish_reasons);
+	buf_addf(out, " chunks=%" PRIu64 " bytes=%" PRIu64 "\n", call->n_chunks, call->response_bytes);
+
+	buf_adds(out, "  usage");
+	add_int(out, "input", call->usage.input);
+	add_int(out, "output", call->usage.output);
+	add_int(out, "cache_read", call->usage.cache_read);
+	add_int(out, "cache_creation", call->usage.cache_creation);
+	add_int(out, "reasoning", call->usage.reasoning);
+	buf_addc(out, '\n');
+	add_messages(out, "output", &call->output);
+	if (call->error_type.p) {
+		buf_adds(out, "  error");
+		add_str(out, "type", call->error_type);
+		add_str(out, "message", call->error_message);
+		buf_addc(out, '\n');
+	}
+}
+
+/* Nanoseconds after the request began; "-" for a moment that was not reached. */
+static void add_time(struct buf *out, const char *key, uint64_t at, uint64_t zero)
+{
+	if (at)
+		buf_addf(out, " %s=%" PRId64, key, (int64_t)(at - zero));
+	else
+		buf_addf(out, " %s=-", key);
+}
+
+void llm_call_print(struct buf *out, const struct llm_call *call)
+{
+	uint64_t zero = call->request_start;
+
+	buf_addf(out, "call %s %s %s", call->api, call->provider, call->operation);
+	add_str(out, "server", call->server_address);
+	add_int(out, "port", call->server_port);
+	add_str(out, "agent", call->user_agent);
+	add_str(out, "session", call->session_key);
+	buf_adds(out, call->is_server ? " as-server\n" : "\n");
+	add_request(out, call);
+	add_response(out, call);
+
+	buf_adds(out, "  time");
+	add_time(out, "sent", call->request_end, zero);
+	add_time(out, "response", call->response_start, zero);
+	add_time(out, "head", call->response_head, zero);
+	add_time(out, "first_token", call->first_token, zero);
+	add_time(out, "end", call->end, zero);
+	buf_addc(out, '\n');
+	if (call->state == LLM_COMPLETE)
+		buf_adds(out, "  complete\n");
+	else
+		buf_addf(out, "  incomplete lost=%" PRIu64 " \"%s\"\n", call->lost_bytes,
+		         call->why_incomplete);
+}

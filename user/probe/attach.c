@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "jail/message.h"
+#include "jail/spawn.h"
+#include "probe/attach.h"
+#include "target/target.h"
+
+#define INSPECT_MS      3000 /* the largest program seen (300 MB) takes a tenth of this */
+#define INSPECT_LOOK_MS 20
+
+struct file_key {
+	uint64_t dev, ino;
+};
+
+struct file {
+	bool attached;
+	struct bpf_link *links[2 * TARGET_FUNCS];
+	size_t n_links;
+};
+
+struct attacher {
+	struct loader *loader;
+	struct map files; /* struct file_key -> struct file */
+	pid_t inspect;    /* 0: not running */
+	int sock[2];
+	struct attach_stats stats;
+	char error[256];
+	struct msg msg;
+};
+
+struct attacher *attacher_new(struct loader *l)
+{
+	struct attacher *a = xcalloc(1, sizeof(*a));
+
+	a->loader = l;
+	a->sock[0] = a->sock[1] = -1;
+	return a;
+}
+
+static void stop_inspect(struct attacher *a)
+{
+	if (a->inspect > 0) {
+		kill(a->inspect, SIGKILL);
+		waitpid(a->inspect, NULL, 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (a->sock[i] >= 0)
+			close(a->sock[i]);
+		a->sock[i] = -1;
+	}
+	a->inspect = 0;
+}
+
+void attacher_free(struct attacher *a)
+{
+	struct map_entry *e;
+
+	if (!a)
+		return;
+	stop_inspect(a);
+	map_foreach(&a->files, e) {
+		struct file *f = e->value;
+
+		for (size_t i = 0; i < f->n_links; i++)
+			bpf_link__destroy(f->links[i]);
+		free(f);
+	}
+	map_release(&a->files);
+	free(a);
+}
+
+static int start_inspect(struct attacher *a)
+{
+	int err = role_socket(a->sock);
+
+	if (err)
+		return err;
+	a->inspect = spawn_role("inspect", a->sock[1]);
+	return a->inspect < 0 ? a->inspect : 0;
+}
+
+/* Whether the jail has answered; it may have died on this file. */
+static int wait_answer(struct attacher *a)
+{
+	struct pollfd p = {.fd = a->sock[0], .events = POLLIN};
+
+	for (int waited = 0; waited < INSPECT_MS; waited += INSPECT_LOOK_MS) {
+		if (poll(&p, 1, INSPECT_LOOK_MS) > 0)
+			return 0;
+		if (waitpid(a->inspect, NULL, WNOHANG) == a->inspect) {
+			a->inspect = 0;
+			return -ECHILD;
+		}
+	}
+	return -ETIMEDOUT;
+}
+
+/* Asks the jail; a jail that died or hangs on this file is replaced. */
+static int inspect(struct attacher *a, int fd, struct target *ret)
+{
+	int err = a->inspect > 0 ? 0 : start_inspect(a);
+
+	if (!err)
+		err = msg_send(a->sock[0], MSG_INSPECT, (struct slice){0}, &fd, 1);
+	if (!err)
+		err = wait_answer(a);
+	if (!err)
+		err = msg_recv(a->sock[0], &a->msg);
+	if (!err && (a->msg.type != MSG_INSPECT || a->msg.payload.n != sizeof(*ret)))
+		err = -EPROTO;
+	if (err) {
+		stop_inspect(a);
+		return err;
+	}
+	memcpy(ret, a->msg.payload.p, sizeof(*ret));
+	return 0;
+}
+
+void attacher_inspect(struct attacher *a, const char *path, struct target *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int err = fd < 0 ? -errno : inspect(a, fd, ret);
+
+	if (err)
+		*ret = (struct target){.err = err};
+	if (fd >= 0)
+		close(fd);
+}
+
+static int attach_one(struct file *f, struct bpf_program *prog, bool ret, const char *path, uint64_t offset)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret);
+	struct bpf_link *link = bpf_program__attach_uprobe_opts(prog, -1, path, offset, &opts);
+
+	if (!link)
+		return -errno;
+	f->links[f->n_links++] = link;
+	return 0;
+}
+
+/* A function that cannot be probed does not gate the others; only reads and writes together make sense of a stream. */
+static int attach(struct attacher *a, struct file *f, int fd, const struct target *t)
+{
+	char path[64];
+	int err = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (int func = 0; func < TARGET_FUNCS; func++) {
+		if (!t->offset[func])
+			continue;
+		/* The return first: an entry without its return would only fill the table of calls. */
+		struct bpf_program *ret = loader_return(a->loader, func);
+		int e = ret ? attach_one(f, ret, true, path, t->offset[func]) : 0;
+		if (!e)
+			e = attach_one(f, loader_entry(a->loader, func), false, path, t->offset[func]);
+		if (e && func != TARGET_FREE)
+			err = e;
+	}
+	return err;
+}
+
+int attacher_file(struct attacher *a, int fd, const char *name)
+{
+	struct target t;
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	struct file_key key = {st.st_dev, st.st_ino};
+	struct file *f = map_get(&a->files, &key, sizeof(key));
+	if (f)
+		return f->attached;
+	if (a->files.n >= ATTACH_FILES_MAX) {
+		a->stats.unknown++;
+		return -ENOSPC;
+	}
+	f = xcalloc(1, sizeof(*f));
+	map_put(&a->files, &key, sizeof(key), f);
+
+	int err = inspect(a, fd, &t);
+	a->stats.files++;
+	if (err) {
+		a->stats.unknown++;
+		return err;
+	}
+	if (t.err || !t.lib)
+		return 0;
+	err = attach(a, f, fd, &t);
+	if (err) {
+		a->stats.failed++;
+		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", name, strerror(-err));
+		return err;
+	}
+	f->attached = true;
+	a->stats.libraries++;
+	loader_attached(a->loader);
+	log_info("attached to %s (%s)", name, t.build_id[0] ? t.build_id : "no build id");
+	return 1;
+}
+
+int attacher_path(struct attacher *a, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	int err = attacher_file(a, fd, path);
+	close(fd);
+	return err;
+}
+
+const struct attach_stats *attacher_stats(const struct attacher *a)
+{
+	return &a->stats;
+}
+
+const char *attacher_error(const struct attacher *a)
+{
+	return a->error;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "sink/otlp_json.h"
+#include "store/json_text.h"
+
+enum { KIND_INTERNAL = 1, KIND_CLIENT = 3 };
+
+struct otlp_json {
+	char *host;
+	yyjson_mut_doc *doc; /* NULL between requests */
+	yyjson_mut_val *spans;
+	size_t n;
+};
+
+static yyjson_mut_val *decimal(yyjson_mut_doc *d, bool negative, uint64_t magnitude)
+{
+	struct buf b = {0};
+
+	buf_addf(&b, "%s%llu", negative ? "-" : "", (unsigned long long)magnitude);
+	yyjson_mut_val *v = yyjson_mut_strncpy(d, buf_str(&b), b.n);
+	buf_release(&b);
+	return v;
+}
+
+/* {"stringValue": …} */
+static yyjson_mut_val *any(yyjson_mut_doc *d, const char *type, yyjson_mut_val *v)
+{
+	yyjson_mut_val *obj = yyjson_mut_obj(d);
+
+	yyjson_mut_obj_add_val(d, obj, type, v);
+	return obj;
+}
+
+static yyjson_mut_val *array(yyjson_mut_doc *d, const struct slice *v, size_t n)
+{
+	yyjson_mut_val *values = yyjson_mut_arr(d);
+
+	for (size_t i = 0; i < n; i++)
+		yyjson_mut_arr_append(values, any(d, "stringValue", json_text(d, v[i])));
+	yyjson_mut_val *obj = yyjson_mut_obj(d);
+	yyjson_mut_obj_add_val(d, obj, "values", values);
+	return any(d, "arrayValue", obj);
+}
+
+static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct attr *a)
+{
+	switch (attr_defs[a->key].type) {
+	case ATTR_STR:
+		return any(d, "stringValue", json_text(d, a->str));
+	case ATTR_INT:
+		return any(d, "intValue",
+		           decimal(d, a->i < 0, a->i < 0 ? 0 - (uint64_t)a->i : (uint64_t)a->i));
+	case ATTR_DOUBLE:
+		return isfinite(a->d) ? any(d, "doubleValue", yyjson_mut_real(d, a->d)) : NULL;
+	case ATTR_BOOL:
+		return any(d, "boolValue", yyjson_mut_bool(d, a->b));
+	case ATTR_STRS:
+		break;
+	}
+	return array(d, a->strs.v, a->strs.n);
+}
+
+static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, yyjson_mut_val *value)
+{
+	yyjson_mut_val *kv = yyjson_mut_obj(d);
+
+	yyjson_mut_obj_add_str(d, kv, "key", key);
+	yyjson_mut_obj_add_val(d, kv, "value", value);
+	yyjson_mut_arr_append(attrs, kv);
+}
+
+static yyjson_mut_val *resource(yyjson_mut_doc *d, const char *host)
+{
+	yyjson_mut_val *attrs = yyjson_mut_arr(d), *obj = yyjson_mut_obj(d);
+
+	add_attr(d, attrs, "service.name", any(d, "stringValue", yyjson_mut_str(d, "spantap")));
+	if (host)
+		add_attr(d, attrs, "host.name", any(d, "stringValue", json_text(d, slice_str(host))));
+	add_attr(d, attrs, "telemetry.sdk.name", any(d, "stringValue", yyjson_mut_str(d, "spantap")));
+	add_attr(d, attrs, "telemetry.sdk.language", any(d, "stringValue", yyjson_mut_str(d, "c")));
+	add_attr(d, attrs, "telemetry.sdk.version",
+	         any(d, "stringValue", yyjson_mut_str(d, SPANTAP_VERSION)));
+	yyjson_mut_obj_add_val(d, obj, "attributes", attrs);
+	return obj;
+}
+
+/* The frame around the spans: {"resourceSpans":[{"resource":…,"scopeSpans":[{"scope":…,"spans":[]}]}]} */
+static void start(struct otlp_json *o)
+{
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(d);
+	yyjson_mut_val *rs = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, root, "resourceSpans"));
+
+	yyjson_mut_obj_add_val(d, rs, "resource", resource(d, o->host));
+	yyjson_mut_val *ss = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, rs, "scopeSpans"));
+	yyjson_mut_val *scope = yyjson_mut_obj_add_obj(d, ss, "scope");
+	yyjson_mut_obj_add_str(d, scope, "name", "spantap");
+	yyjson_mut_obj_add_str(d, scope, "version", SPANTAP_VERSION);
+	o->spans = yyjson_mut_obj_add_arr(d, ss, "spans");
+	yyjson_mut_doc_set_root(d, root);
+	o->doc = d;
+}
+
+struct otlp_json *otlp_json_new(const char *host)
+{
+	struct otlp_json *o = xcalloc(1, sizeof(*o));
+
+	o->host = host ? xstrdup(host) : NULL;
+	return o;
+}
+
+static yyjson_mut_val *status(yyjson_mut_doc *d, const struct span *s, bool content)
+{
+	yyjson_mut_val *obj = yyjson_mut_obj(d);
+
+	if (s->status == SPAN_UNSET)
+		return obj;
+	if (s->status_message.n && content)
+		yyjson_mut_obj_add_val(d, obj, "message", json_text(d, s->status_message));
+	yyjson_mut_obj_add_int(d, obj, "code", s->status == SPAN_OK ? 1 : 2);
+	return obj;
+}
+
+static yyjson_mut_val *parent(yyjson_mut_doc *d, const struct span *s)
+{
+	static const uint8_t root[8];
+	bool is_root = memcmp(s->parent, root, sizeof(root)) == 0;
+
+	return is_root ? yyjson_mut_str(d, "") : json_hex(d, s->parent, sizeof(s->parent));
+}
+
+void otlp_json_add(struct otlp_json *o, const struct span *s, bool content)
+{
+	if (!o->doc)
+		start(o);
+	yyjson_mut_doc *d = o->doc;
+	yyjson_mut_val *obj = yyjson_mut_arr_add_obj(d, o->spans);
+	uint64_t duration = s->end > s->start ? s->end - s->start : 0;
+
+	yyjson_mut_obj_add_val(d, obj, "traceId", json_hex(d, s->trace, sizeof(s->trace)));
+	yyjson_mut_obj_add_val(d, obj, "spanId", json_hex(d, s->id, sizeof(s->id)));
+	yyjson_mut_obj_add_val(d, obj, "parentSpanId", parent(d, s));
+	yyjson_mut_obj_add_val(d, obj, "name", json_text(d, s->name));
+	yyjson_mut_obj_add_int(d, obj, "kind", s->kind == SPAN_CHAT ? KIND_CLIENT : KIND_INTERNAL);
+	yyjson_mut_obj_add_val(d, obj, "startTimeUnixNano", decimal(d, false, s->start_wall));
+	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano",
+	                       decimal(d, false, s->start_wall ? s->start_wall + duration : 0));
+	yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, obj, "attributes");
+	for (size_t i = 0; i < s->n_attrs; i++) {
+		const struct attr_def *def = &attr_defs[s->attrs[i].key];
+		yyjson_mut_val *v = content || !def->content ? any_value(d, &s->attrs[i]) : NULL;
+
+		if (v)
+			add_attr(d, attrs, def->name, v);
+	}
+	yyjson_mut_obj_add_val(d, obj, "status", status(d, s, content));
+	o->n++;
+}
+
+size_t otlp_json_count(const struct otlp_json *o)
+{
+	return o->n;
+}
+
+void otlp_json_write(struct otlp_json *o, struct buf *out)
+{
+	size_t n = 0;
+
+	if (!o->doc)
+		return;
+	char *json = yyjson_mut_write(o->doc, 0, &n);
+	if (!json)
+		die(EXIT_SPANTAP, "out of memory");
+	buf_add(out, json, n);
+	buf_addc(out, '\n');
+	free(json);
+	yyjson_mut_doc_free(o->doc);
+	o->doc = NULL;
+	o->n = 0;
+}
+
+void otlp_json_free(struct otlp_json *o)
+{
+	if (!o)
+		return;
+	yyjson_mut_doc_free(o->doc);
+	free(o->host);
+	free(o);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sink.h - final spans in, outputs out.
+ *
+ * An exporter is one const struct sink_ops in its own file and one row in the
+ * table of sinks.c.  Exporters see each span id once: the sink process drops
+ * what it has seen (after a restart of decode, spans are sent again).
+ */
+#ifndef SPANTAP_SINK_H
+#define SPANTAP_SINK_H
+
+#include "span/span.h"
+
+struct sink_conf {
+	const char *store_dir;        /* NULL: no store */
+	const char *otlp_file;        /* NULL: none */
+	const char *tree_file;        /* NULL: stderr; "" : no tree */
+	enum content_level otlp_file_content;
+	enum content_level content;   /* the level at which the spans were made: nothing above it can be in them */
+	bool color;                   /* stderr is a terminal that shows colours */
+	int columns;                  /* width of the terminal, 80 when unknown */
+	const char *command;          /* what was run, already masked, for the heading; NULL for replay */
+	uint8_t instance[16];
+};
+
+/* What the capture as a whole lost or left out, printed under the tree and kept in the store. */
+struct sink_summary {
+	uint64_t captured_bytes, lost_bytes, unreadable_bytes, life_lost, conn_untracked, proc_untracked;
+	uint64_t call_untracked, shed_spans, decode_crashes, tls_processes;
+	bool no_tls; /* no TLS library was found in any process: nothing could be captured */
+};
+
+struct sink_ops {
+	const char *name;
+	/* *ret_state NULL: `conf` does not ask for this exporter; the calls below then do nothing. */
+	/* 0 and *ret_state, or -errno with *ret_error (static or malloc'ed text, never freed) saying what and why. */
+	int (*open)(const struct sink_conf *conf, void **ret_state, const char **ret_error);
+	int (*span)(void *state, const struct span *s); /* 0 or -errno */
+	/* Makes everything durable; called at least once a second and before an acknowledgement. */
+	int (*commit)(void *state);
+	/* The capture has ended; `s` may be NULL. */
+	int (*finish)(void *state, const struct sink_summary *s);
+	void (*close)(void *state); /* accepts NULL */
+	/* Says more about the last failure than strerror(); NULL: there is no more to say. */
+	const char *(*error)(void *state);
+};
+
+extern const struct sink_ops sink_store, sink_otlp_file, sink_tree;
+/* All exporters that `conf` asks for are opened; NULL-terminated table in sinks.c. */
+extern const struct sink_ops *const sinks[];
+
+#endif

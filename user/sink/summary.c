@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+#include <stdio.h>
+
+#include "sink/summary.h"
+
+#define AT(member) offsetof(struct sink_summary, member)
+
+const struct summary_def summary_defs[] = {
+    {"captured_bytes", AT(captured_bytes), NULL, true},
+    {"tls_processes", AT(tls_processes), NULL, false},
+    {"lost_bytes", AT(lost_bytes), "lost %s of payload: ring full", true},
+    {"unreadable_bytes", AT(unreadable_bytes), "lost %s of payload: memory not readable", true},
+    {"life_lost", AT(life_lost), "lost %s process and connection records: ring full", false},
+    {"conn_untracked", AT(conn_untracked), "ignored %s reads and writes: connection table full", false},
+    {"proc_untracked", AT(proc_untracked), "did not follow %s forks: process table full", false},
+    {"call_untracked", AT(call_untracked), "ignored %s reads and writes: table of calls in progress full",
+     false},
+    {"shed_spans", AT(shed_spans), "shed the content of %s spans: outputs too slow", false},
+    {"decode_crashes", AT(decode_crashes), "decoder crashes: %s, each loses what was in work", false},
+};
+const size_t n_summary_defs = sizeof(summary_defs) / sizeof(summary_defs[0]);
+
+uint64_t summary_value(const struct sink_summary *s, size_t i)
+{
+	return *(const uint64_t *)((const char *)s + summary_defs[i].offset);
+}
+
+void summary_bytes(struct buf *out, uint64_t n)
+{
+	static const char *const units[] = {"MB", "GB", "TB", "PB"};
+	double v = (double)n / 1e6;
+	size_t u = 0;
+
+	if (n < 1000000) {
+		summary_count(out, n);
+		buf_adds(out, n == 1 ? " byte" : " bytes");
+		return;
+	}
+	for (; v >= 999.95 && u < 3; u++)
+		v /= 1000;
+	buf_addf(out, "%.1f %s", v, units[u]);
+}
+
+void summary_count(struct buf *out, uint64_t n)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n);
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			buf_addc(out, ',');
+		buf_addc(out, digits[i]);
+	}
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * assembler.h - the state that spans.c, place.c and emit.c share.
+ *
+ *   spans.c  what happens, in the order of its time stamps: calls find their
+ *            conversation and turn, tools are asked and answered
+ *   place.c  where the runs of processes hang, decided when a tool is answered
+ *            or a turn ends, because only then all candidates are known
+ *   emit.c   final spans, built and handed downstream
+ */
+#ifndef SPANTAP_ASSEMBLER_H
+#define SPANTAP_ASSEMBLER_H
+
+#include "span/conversation.h"
+#include "span/reorder.h"
+
+#define HELD_MAX       10000 /* runs without a parent span; beyond it the oldest is placed with what is known */
+#define HELD_BYTES_MAX (64u << 20) /* of their argv */
+
+/* A call between begin() and end(). */
+struct flight {
+	struct llm_call *call;
+	struct process *process;
+	struct conversation *conversation; /* NULL: not found yet */
+	struct turn *turn;
+	struct span_id chat;
+	uint64_t begun; /* where its begin stands among what happens */
+	struct chain chain;
+	const char *kind; /* spantap.call.kind */
+	struct link_reason why;
+	struct arena arena;
+	LIST_ENTRY(flight) in_conversation;
+	LIST_ENTRY(flight) in_all;
+};
+
+struct spans {
+	struct span_conf conf;
+	const struct span_events *ev;
+	void *ctx;
+	struct content content;
+	struct reorder reorder;
+	struct processes processes;
+	struct heads heads;
+	struct map by_serial; /* open conversations */
+	TAILQ_HEAD(, conversation) lru;
+	struct map tool_ids; /* call id → open tools, chained by next_same_id */
+	struct flight_list flights;
+	struct run_list held, running;
+	uint64_t serial, life_lost, now;
+	size_t n_tools, tool_bytes, held_bytes;
+	bool finished;
+	struct span_stats stats;
+};
+
+/* place.c */
+void runs_hold(struct spans *sp, struct run *r);
+/* Places the held runs below `agent` that began up to `until`. */
+void runs_place(struct spans *sp, struct process *agent, uint64_t until);
+void runs_place_all(struct spans *sp);
+void run_end(struct spans *sp, struct run *r, uint64_t ts, const uint32_t *status, bool lost);
+/* The tool call is about to go: runs below it keep their place. */
+void runs_forget_tool(struct spans *sp, struct tool *t);
+
+/* emit.c */
+void emit_chat(struct spans *sp, const struct flight *f);
+void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now);
+void emit_turn(struct spans *sp, struct turn *t);
+void emit_conversation(struct spans *sp, struct conversation *c);
+void emit_run(struct spans *sp, struct run *r);
+void usage_add(struct llm_usage *sum, const struct llm_usage *u);
+
+#endif

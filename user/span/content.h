@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * content.h - what was said, as attribute values of one content level.
+ *
+ *   none      nothing
+ *   shape     roles, part types, tool names, lengths and keyed hashes
+ *   redacted  text with credentials and secrets masked (redact.h)
+ *   full      text with credentials masked
+ *
+ * Messages are JSON text valid against the schemas of the OpenTelemetry GenAI
+ * conventions v1.41 (gen-ai-input-messages.json, -output-messages.json,
+ * -system-instructions.json, -tool-definitions.json).  Everything written is
+ * valid UTF-8.  A value that would be longer than CONTENT_ATTR_MAX is given as
+ * its shape.
+ *
+ * The hashes of `shape` tell equal texts apart from different ones within one
+ * run; the key is never written, so that a guessed text cannot be tried.
+ */
+#ifndef SPANTAP_CONTENT_H
+#define SPANTAP_CONTENT_H
+
+#include "span/redact.h"
+#include "span/span.h"
+
+#define CONTENT_ATTR_MAX  (64u << 20) /* of one attribute */
+#define CONTENT_DEPTH_MAX 128         /* nesting of JSON from traffic; what is deeper becomes a mask */
+
+struct content {
+	enum content_level level;
+	uint8_t key[32]; /* random, of the run */
+	uint64_t masks;  /* since the caller last set it to 0 */
+};
+
+void content_init(struct content *c, enum content_level level);
+
+/* Each returns memory of `a`, or absent when the level or the input gives nothing. */
+struct slice content_messages(struct content *c, struct arena *a, const struct llm_messages *m, bool output,
+                              bool failed);
+struct slice content_system(struct content *c, struct arena *a, const struct llm_messages *m);
+struct slice content_tools(struct content *c, struct arena *a, const struct llm_tool_def *v, size_t n);
+/* JSON arguments as they were sent, changed only where something is masked. */
+struct slice content_arguments(struct content *c, struct arena *a, struct slice json);
+struct slice content_result(struct content *c, struct arena *a, struct slice text);
+
+/* Text that is no content (names, addresses, models): credentials masked, valid UTF-8, at every level. */
+struct slice content_label(struct content *c, struct arena *a, struct slice text);
+/* Error messages may quote the prompt: only at redacted and full. */
+struct slice content_error(struct content *c, struct arena *a, struct slice text);
+/* argv: only at redacted and full; returns whether ret[n] was filled. */
+bool content_argv(struct content *c, struct arena *a, const struct slice *argv, size_t n, struct slice *ret);
+struct slice content_path(struct content *c, struct arena *a, struct slice path);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "base/alloc.h"
+#include "span/conversation.h"
+
+#define CANON_DEPTH_MAX 64
+
+bool link_eq(struct link a, struct link b)
+{
+	return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+bool link_none(struct link a)
+{
+	return link_eq(a, (struct link){{0}});
+}
+
+static struct link keyed(const struct chain_key *key, const struct slice *parts, size_t n)
+{
+	crypto_generichash_state st;
+	struct link l;
+
+	crypto_generichash_init(&st, key->b, sizeof(key->b), sizeof(l.b));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t len = parts[i].n;
+
+		crypto_generichash_update(&st, (const unsigned char *)&len, sizeof(len));
+		crypto_generichash_update(&st, (const unsigned char *)(parts[i].p ? parts[i].p : ""),
+		                          parts[i].n);
+	}
+	crypto_generichash_final(&st, l.b, sizeof(l.b));
+	return l;
+}
+
+#define KEYED(key, ...)                                                                                      \
+	keyed(key, (const struct slice[]){__VA_ARGS__},                                                      \
+	      sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
+
+#define BYTES(x) slice_of(&(x), sizeof(x))
+
+/* Objects as the sum of their members, so that the order of keys does not matter. */
+static struct link json_link(const struct chain_key *key, yyjson_val *v, unsigned depth)
+{
+	struct link sum = {{0}};
+	size_t i, n;
+	yyjson_val *k, *x;
+
+	if (depth > CANON_DEPTH_MAX)
+		return sum;
+	if (yyjson_is_obj(v)) {
+		yyjson_obj_foreach(v, i, n, k, x)
+		{
+			struct link l = json_link(key, x, depth + 1);
+
+			l = KEYED(key, slice_of(yyjson_get_str(k), yyjson_get_len(k)), BYTES(l));
+			for (size_t j = 0; j < sizeof(sum.b); j++)
+				sum.b[j] = (uint8_t)(sum.b[j] + l.b[j]);
+		}
+		return KEYED(key, SLICE("{}"), BYTES(sum));
+	}
+	if (yyjson_is_arr(v)) {
+		yyjson_arr_foreach(v, i, n, x)
+		{
+			struct link l = json_link(key, x, depth + 1);
+
+			sum = KEYED(key, SLICE("[]"), BYTES(sum), BYTES(l));
+		}
+		return sum;
+	}
+	if (yyjson_is_str(v))
+		return KEYED(key, SLICE("\""), slice_of(yyjson_get_str(v), yyjson_get_len(v)));
+	if (yyjson_is_num(v)) {
+		double d = yyjson_get_num(v);
+
+		return KEYED(key, SLICE("0"), BYTES(d));
+	}
+	return KEYED(key, yyjson_is_true(v) ? SLICE("t") : yyjson_is_false(v) ? SLICE("f") : SLICE("n"));
+}
+
+static struct link text_link(const struct chain_key *key, struct slice text, bool json)
+{
+	yyjson_doc *doc = json && text.n ? yyjson_read(text.p, text.n, 0) : NULL;
+
+	if (!doc)
+		return KEYED(key, slice_trim(text));
+
+	struct link l = json_link(key, yyjson_doc_get_root(doc), 0);
+	yyjson_doc_free(doc);
+	return l;
+}
+
+static bool counts(const struct llm_part *p)
+{
+	switch (p->kind) {
+	case LLM_REASONING:
+		return false;
+	case LLM_TEXT:
+		return slice_trim(p->text).n > 0;
+	case LLM_TOOL_CALL:
+	case LLM_TOOL_RESULT:
+	case LLM_MEDIA:
+	case LLM_OTHER:
+		return true;
+	}
+	return false;
+}
+
+static struct link part_link(const struct chain_key *key, struct slice role, const struct llm_part *p)
+{
+	bool tool = p->kind == LLM_TOOL_CALL || p->kind == LLM_TOOL_RESULT;
+	unsigned char kind = (unsigned char)p->kind;
+	struct link text = text_link(key, p->text, p->kind == LLM_TOOL_CALL);
+	struct slice name = p->kind == LLM_TOOL_RESULT ? SLICE("") : p->name;
+
+	return KEYED(key, tool ? SLICE("") : role, BYTES(kind), name, BYTES(text));
+}
+
+static void push(struct chain *c, const struct chain_key *key, struct arena *a, struct link l)
+{
+	struct link before = c->n ? c->v[c->n - 1] : (struct link){{0}};
+
+	*(struct link *)arena_push(a, &c->v, &c->n, sizeof(l)) = KEYED(key, BYTES(before), BYTES(l));
+}
+
+void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
+                  size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool assistant =
+		    slice_eq(m[i].role, SLICE("assistant")) || slice_eq(m[i].role, SLICE("model"));
+
+		if (slice_eq(m[i].role, SLICE("system")) || slice_eq(m[i].role, SLICE("developer")))
+			continue;
+		for (size_t k = 0; k < m[i].n_parts; k++) {
+			const struct llm_part *p = &m[i].parts[k];
+			bool answer = assistant || p->kind == LLM_TOOL_CALL;
+
+			if (!counts(p))
+				continue;
+			push(c, key, a, part_link(key, assistant ? SLICE("assistant") : m[i].role, p));
+			if (!c->answered && (answer || p->kind == LLM_TOOL_RESULT))
+				c->answered = c->n;
+			if (answer) {
+				c->news = c->n;
+				c->new_prompt = false;
+			} else if (p->kind != LLM_TOOL_RESULT && slice_eq(m[i].role, SLICE("user"))) {
+				c->new_prompt = true;
+			}
+		}
+	}
+}
+
+void intervals_add(struct intervals *iv, uint64_t start, uint64_t end)
+{
+	if (end <= start)
+		return;
+	if (iv->n == INTERVALS_MAX) {
+		struct interval *last = &iv->v[iv->n - 1];
+
+		last->start = start < last->start ? start : last->start;
+		last->end = end > last->end ? end : last->end;
+		return;
+	}
+	xgrow(&iv->v, &iv->cap, iv->n + 1, sizeof(*iv->v));
+	iv->v[iv->n++] = (struct interval){start, end};
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct interval *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+uint64_t intervals_union(struct intervals *iv)
+{
+	uint64_t sum = 0, until = 0;
+
+	if (iv->n)
+		qsort(iv->v, iv->n, sizeof(*iv->v), by_start);
+	for (size_t i = 0; i < iv->n; i++) {
+		uint64_t from = iv->v[i].start > until ? iv->v[i].start : until;
+
+		if (iv->v[i].end > from) {
+			sum += iv->v[i].end - from;
+			until = iv->v[i].end;
+		}
+	}
+	return sum;
+}
+
+void heads_init(struct heads *hs)
+{
+	*hs = (struct heads){0};
+	TAILQ_INIT(&hs->lru);
+	randombytes_buf(hs->key.b, sizeof(hs->key.b));
+}
+
+void heads_release(struct heads *hs)
+{
+	struct head *h;
+
+	while ((h = TAILQ_FIRST(&hs->lru))) {
+		TAILQ_REMOVE(&hs->lru, h, lru);
+		free(h);
+	}
+	map_release(&hs->map);
+}
+
+struct link session_link(const struct heads *hs, struct slice session_key)
+{
+	return session_key.n ? KEYED(&hs->key, SLICE("session"), session_key) : (struct link){{0}};
+}
+
+struct head *heads_find(struct heads *hs, struct link at)
+{
+	struct head *h = map_get(&hs->map, &at, sizeof(at));
+
+	if (h) {
+		TAILQ_REMOVE(&hs->lru, h, lru);
+		TAILQ_INSERT_TAIL(&hs->lru, h, lru);
+	}
+	return h;
+}
+
+/* The place of this conversation, a free one, or that of the owner not used for longest. */
+static struct owner *place(struct head *h, uint64_t serial)
+{
+	struct owner *oldest = &h->owners[0];
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->owners[i].serial == serial)
+			return &h->owners[i];
+		if (h->owners[i].used < oldest->used)
+			oldest = &h->owners[i];
+	}
+	return h->n < HEAD_OWNERS_MAX ? &h->owners[h->n++] : oldest;
+}
+
+void heads_add(struct heads *hs, struct link at, const struct owner *o)
+{
+	struct head *h = heads_find(hs, at);
+
+	if (!h) {
+		if (hs->map.n >= HEADS_MAX) {
+			struct head *oldest = TAILQ_FIRST(&hs->lru);
+
+			TAILQ_REMOVE(&hs->lru, oldest, lru);
+			map_del(&hs->map, &oldest->at, sizeof(oldest->at));
+			free(oldest);
+		}
+		h = xcalloc(1, sizeof(*h));
+		h->at = at;
+		map_put(&hs->map, &h->at, sizeof(h->at), h);
+		TAILQ_INSERT_TAIL(&hs->lru, h, lru);
+	}
+
+	struct owner *slot = place(h, o->serial);
+	*slot = *o;
+	slot->used = ++hs->clock;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conversation.h - which conversation a call belongs to.
+ *
+ * LLM APIs resend the whole conversation with each request.  A message is
+ * taken as its parts; each part gives a link (a keyed hash of its canonical
+ * form), and the links make a chain: chain[i] = H(chain[i-1], link[i]).  A
+ * call that has ended leaves heads: the chain of its input, and that of its
+ * input with its answer.  The next request of the conversation begins with one
+ * of them; the longest match wins.
+ *
+ * Canonical: what clients change when they echo a message is left out - outer
+ * white space, reasoning, empty parts, tool ids, the spelling of JSON, how
+ * parts are spread over messages.  System and developer messages are left out
+ * too, because agents rewrite them (date, open files).
+ *
+ * The key is random for each run: links never leave the process, and ids do
+ * not depend on them.
+ */
+#ifndef SPANTAP_CONVERSATION_H
+#define SPANTAP_CONVERSATION_H
+
+#include "span/tools.h"
+
+#define HEADS_MAX         100000           /* then the one not used for longest is forgotten */
+#define HEAD_OWNERS_MAX   4                /* conversations that reach the same chain; the latest are kept */
+#define CONVERSATIONS_MAX 4096             /* open; then the least active one is closed */
+#define CONVERSATION_IDLE 1800000000000ull /* ns */
+#define RETRY_WINDOW      60000000000ull   /* ns in which the same messages are a retry of a failed call */
+#define INTERVALS_MAX     4096             /* of a turn's model and tool time; then neighbours are joined */
+
+struct link {
+	uint8_t b[16];
+};
+
+struct chain {
+	struct link *v; /* v[i]: parts 0..i */
+	size_t n;
+	size_t answered; /* parts up to and with the first one of the assistant or of a tool; 0: none */
+	size_t news;     /* parts up to and with the last one of the assistant */
+	bool new_prompt; /* behind that, the user says something */
+};
+
+struct chain_key {
+	uint8_t b[32];
+};
+
+/* Lengthens the chain by messages; memory of `a`. */
+void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
+                  size_t n);
+
+struct interval {
+	uint64_t start, end;
+};
+
+struct intervals {
+	struct interval *v;
+	size_t n, cap;
+};
+
+void intervals_add(struct intervals *iv, uint64_t start, uint64_t end);
+uint64_t intervals_union(struct intervals *iv); /* ns covered; sorts */
+
+struct flight;
+struct conversation;
+LIST_HEAD(flight_list, flight);
+
+/* One turn of the agent: from the user's words to an answer without tool calls, and a new prompt. */
+struct turn {
+	struct conversation *conversation;
+	struct span_id id;
+	uint64_t index; /* from 1 */
+	uint64_t start, end;
+	unsigned flights; /* calls not ended */
+	bool closing;     /* the next turn has begun */
+	bool asks_tools;  /* the last answer did */
+	bool failed;
+	struct slice error_type, error_message, provider, model;
+	struct llm_usage usage;
+	struct intervals model_time, tool_time;
+	struct tool_list tools;
+	uint64_t lost_seen;
+	struct arena arena;
+	TAILQ_ENTRY(turn) in_conversation;
+};
+
+struct conversation {
+	uint64_t serial;
+	struct span_id id,
+	    root; /* id: gen_ai.conversation.id; root: of the span, id of the nested parent if nested */
+	struct trace_id trace;
+	bool nested;
+	struct link_reason nested_why;
+	struct slice session_key, agent_name;
+	struct process *process; /* of the latest call */
+	struct turn *turn;       /* current, or NULL between turns */
+	TAILQ_HEAD(, turn) turns;
+	struct flight_list flights;
+	uint64_t n_turns, start, end, last;
+	struct llm_usage usage;
+	struct link tip, failed_tip; /* chains of the last call: with its answer; of its input if it failed */
+	uint64_t failed_at;
+	bool has_failed;
+	uint64_t lost_seen;
+	struct arena arena;
+	TAILQ_ENTRY(conversation) lru;
+};
+
+/* What a head remembers of a conversation that reached it; the conversation may be closed. */
+struct owner {
+	uint64_t serial;
+	struct span_id id;
+	struct ev_proc process;
+	struct link session; /* hash of the session key; zero: none */
+	uint64_t used;
+};
+
+struct head {
+	struct link at;
+	struct owner owners[HEAD_OWNERS_MAX];
+	size_t n;
+	TAILQ_ENTRY(head) lru;
+};
+
+struct heads {
+	struct map map;
+	TAILQ_HEAD(, head) lru;
+	struct chain_key key;
+	uint64_t clock;
+};
+
+void heads_init(struct heads *hs);
+void heads_release(struct heads *hs);
+void heads_add(struct heads *hs, struct link at, const struct owner *o);
+struct head *heads_find(struct heads *hs, struct link at);
+struct link session_link(const struct heads *hs, struct slice session_key);
+bool link_eq(struct link a, struct link b);
+bool link_none(struct link a);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "span/assembler.h"
+
+static void release_held(struct spans *sp, struct run *r)
+{
+	if (!r->is_held)
+		return;
+	r->is_held = false;
+	TAILQ_REMOVE(&r->agent->held, r, held);
+	TAILQ_REMOVE(&sp->held, r, held_all);
+	sp->held_bytes -= r->bytes;
+	sp->stats.held_processes--;
+	run_unref(r);
+}
+
+void runs_hold(struct spans *sp, struct run *r)
+{
+	TAILQ_INSERT_TAIL(&r->agent->held, run_ref(r), held);
+	TAILQ_INSERT_TAIL(&sp->held, r, held_all);
+	r->is_held = true;
+	TAILQ_INSERT_TAIL(&sp->running, run_ref(r), running);
+	r->is_running = true;
+	sp->held_bytes += r->bytes;
+	sp->stats.held_processes++;
+	while (sp->stats.held_processes > HELD_MAX || sp->held_bytes > HELD_BYTES_MAX) {
+		struct run *oldest = TAILQ_FIRST(&sp->held);
+
+		runs_place(sp, oldest->agent, oldest->start);
+	}
+}
+
+static bool may_own(const struct tool *t, const struct run *r, bool argv)
+{
+	uint64_t from = argv && t->streamed ? t->streamed : t->asked;
+
+	return from <= r->start && (!t->answered || t->answered > r->start);
+}
+
+/* The call whose arguments stand in argv; the longest match, then the earliest call. */
+static void find_match(struct run *r)
+{
+	struct tool *t;
+
+	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	{
+		size_t score = may_own(t, r, true) ? tool_match(t, r->argv, r->n_argv) : 0;
+
+		if (score > r->match_score) {
+			r->match = t;
+			r->match_score = score;
+		}
+	}
+}
+
+/* What a process shows counts for those above it that show nothing: codex starts a helper that execs the
+ * shell. */
+static void spread_match(struct run *r)
+{
+	for (struct run *up = r->prev ? r->prev : r->parent; up && !up->placed;
+	     up = up->prev ? up->prev : up->parent) {
+		if (up->match || up->agent != r->agent || !may_own(r->match, up, true))
+			break;
+		up->match = r->match;
+	}
+}
+
+static void hang(struct run *r, const struct conversation *c, struct span_id parent, const char *evidence,
+                 double confidence)
+{
+	r->trace = c->trace;
+	r->conversation = c->id;
+	r->span_parent = parent;
+	r->why = (struct link_reason){evidence, confidence};
+}
+
+static void hang_on_tool(struct run *r, struct tool *t, const char *evidence, double confidence)
+{
+	hang(r, t->turn->conversation, t->id, evidence, confidence);
+	r->in_tool = true;
+	r->tool = t->id;
+	r->direct = t;
+}
+
+static void hang_like(struct run *r, const struct run *other, struct span_id parent, const char *evidence,
+                      double confidence)
+{
+	r->trace = other->trace;
+	r->conversation = other->conversation;
+	r->span_parent = parent;
+	r->in_tool = other->in_tool;
+	r->tool = other->tool;
+	r->why = (struct link_reason){evidence, confidence};
+}
+
+static bool usable(const struct run *r)
+{
+	return r && r->placed && !r->dropped;
+}
+
+static bool same_tool(const struct run *r, const struct tool *t)
+{
+	return r->in_tool && memcmp(&r->tool, &t->id, sizeof(t->id)) == 0;
+}
+
+/* The open call right above a placed run; NULL when it hangs elsewhere or the call has been closed. */
+static struct tool *tool_above(const struct run *r)
+{
+	struct tool *t;
+
+	if (memcmp(&r->tool, &r->span_parent, sizeof(r->tool)) != 0)
+		return NULL;
+	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	{
+		if (memcmp(&t->id, &r->tool, sizeof(t->id)) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* By what came before it: an earlier exec of the same process, or the process that forked it. */
+static bool place_by_lineage(struct run *r)
+{
+	if (usable(r->prev) && (r->prev->in_tool || !r->match)) {
+		hang_like(r, r->prev, r->prev->span_parent, "exec", r->prev->why.confidence);
+		r->direct = tool_above(r->prev);
+		return true;
+	}
+	if (usable(r->parent) && r->parent->in_tool && (!r->match || same_tool(r->parent, r->match))) {
+		hang_like(r, r->parent, r->parent->id, "parent", 1.0);
+		return true;
+	}
+	return false;
+}
+
+/* By the tool calls that were open when it began. */
+static bool place_by_tools(struct run *r)
+{
+	struct tool *t, *latest = NULL;
+	size_t n = 0;
+
+	if (r->match) {
+		hang_on_tool(r, r->match, "argv", 0.95);
+		return true;
+	}
+	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	{
+		if (!may_own(t, r, false))
+			continue;
+		n++;
+		latest = !latest || t->asked >= latest->asked ? t : latest;
+	}
+	if (n == 1) {
+		hang_on_tool(r, latest, "only_open_tool", 0.7);
+	} else if (usable(r->parent)) {
+		hang_like(r, r->parent, r->parent->id, "parent", 1.0);
+	} else if (n > 1) {
+		hang(r, latest->turn->conversation, latest->turn->id, "time", 0.3);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* By the conversation that its agent had last. */
+static bool place_by_agent(struct spans *sp, struct run *r)
+{
+	uint64_t serial = r->agent->conversation;
+	struct conversation *c = map_get(&sp->by_serial, &serial, sizeof(serial));
+	struct turn *t;
+
+	if (!c)
+		return false;
+	hang(r, c, c->root, "lineage", 0.2);
+	TAILQ_FOREACH(t, &c->turns, in_conversation)
+	{
+		if (t->start <= r->start)
+			r->span_parent = t->id;
+	}
+	return true;
+}
+
+static void run_finish(struct spans *sp, struct run *r)
+{
+	if (!r->placed || !r->ended)
+		return;
+	if (!r->dropped)
+		emit_run(sp, r);
+	arena_release(&r->arena);
+	r->argv = NULL;
+	r->n_argv = 0;
+}
+
+static void place(struct spans *sp, struct run *r)
+{
+	if (!place_by_lineage(r) && !place_by_tools(r) && !place_by_agent(sp, r)) {
+		r->dropped = true;
+		sp->stats.unlinked_processes++;
+	}
+	r->placed = true;
+	r->match = NULL;
+	if (r->direct) {
+		struct tool *t = r->direct;
+
+		t->started = t->started && t->started < r->start ? t->started : r->start;
+		if (!r->ended)
+			t->running++;
+		else if (r->end > t->ended)
+			t->ended = r->end;
+		if (r->ended)
+			r->direct = NULL;
+	}
+	/* The lineage has been used: long chains of runs need not be kept. */
+	run_unref(r->prev);
+	run_unref(r->parent);
+	r->prev = r->parent = NULL;
+	run_finish(sp, r);
+}
+
+void runs_place(struct spans *sp, struct process *agent, uint64_t until)
+{
+	struct run *r, *next;
+
+	if (TAILQ_EMPTY(&agent->held))
+		return;
+	process_ref(agent);
+	TAILQ_FOREACH(r, &agent->held, held)
+	{
+		if (r->start > until)
+			break;
+		find_match(r);
+		if (r->match)
+			spread_match(r);
+	}
+	for (r = TAILQ_FIRST(&agent->held); r && r->start <= until; r = next) {
+		next = TAILQ_NEXT(r, held);
+		place(sp, r);
+		release_held(sp, r);
+	}
+	/* Later runs are matched again when it is their time. */
+	TAILQ_FOREACH(r, &agent->held, held)
+	{
+		r->match = NULL;
+		r->match_score = 0;
+	}
+	process_unref(agent);
+}
+
+void runs_place_all(struct spans *sp)
+{
+	struct run *r;
+
+	while ((r = TAILQ_FIRST(&sp->held)))
+		runs_place(sp, r->agent, UINT64_MAX);
+}
+
+void run_end(struct spans *sp, struct run *r, uint64_t ts, const uint32_t *status, bool lost)
+{
+	if (r->ended)
+		return;
+	r->ended = true;
+	r->end = ts > r->start ? ts : r->start;
+	r->lost_exit = lost;
+	r->has_status = status != NULL;
+	r->status = status ? *status : 0;
+	if (r->direct && !lost) {
+		r->direct->running--;
+		if (r->end > r->direct->ended)
+			r->direct->ended = r->end;
+	}
+	r->direct = NULL;
+	run_finish(sp, r);
+	TAILQ_REMOVE(&sp->running, r, running);
+	r->is_running = false;
+	run_unref(r);
+}
+
+void runs_forget_tool(struct spans *sp, struct tool *t)
+{
+	struct run *r;
+
+	TAILQ_FOREACH(r, &sp->running, running)
+	{
+		if (r->direct == t)
+			r->direct = NULL;
+	}
+}

@@ -1,0 +1,773 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+
+#include "span/redact.h"
+
+#define LOOK_AHEAD 256   /* bytes read to decide whether a value is a secret */
+#define VALUE_MAX  65536 /* bytes of a quoted value; a longer one is taken as not quoted */
+#define IDENT_MAX  96    /* bytes of a key name, the last ones count */
+
+enum key_class { KEY_NONE, KEY_PASSWORD, KEY_TOKEN, KEY_WEAK, KEY_AUTH, KEY_COOKIE };
+
+/*
+ * Key names by their last words, words joined by "_" whatever the spelling
+ * (apiKey, API-KEY, x_api_key).  `inside`: also without a word boundary before
+ * it (PGPASSWORD).
+ */
+static const struct key_rule {
+	const char *suffix, *label;
+	enum key_class class;
+	bool inside;
+} key_rules[] = {
+    {"password", "password", KEY_PASSWORD, true},
+    {"passwd", "password", KEY_PASSWORD, true},
+    {"passphrase", "password", KEY_PASSWORD, true},
+    {"_pwd", "password", KEY_PASSWORD, true},
+    {"api_key", "api_key", KEY_TOKEN, true},
+    {"apikey", "api_key", KEY_TOKEN, true},
+    {"access_key", "api_key", KEY_TOKEN, false},
+    {"access_key_id", "api_key", KEY_TOKEN, false},
+    {"secret_key", "api_key", KEY_TOKEN, false},
+    {"private_key", "private_key", KEY_TOKEN, false},
+    {"signing_key", "api_key", KEY_TOKEN, false},
+    {"encryption_key", "api_key", KEY_TOKEN, false},
+    {"account_key", "api_key", KEY_TOKEN, false},
+    {"subscription_key", "api_key", KEY_TOKEN, false},
+    {"master_key", "api_key", KEY_TOKEN, false},
+    {"auth_key", "api_key", KEY_TOKEN, false},
+    {"secret", "secret", KEY_TOKEN, false},
+    {"credential", "credential", KEY_TOKEN, false},
+    {"credentials", "credential", KEY_TOKEN, false},
+    {"jwt", "token", KEY_TOKEN, false},
+    {"token", "token", KEY_TOKEN, false},
+    {"authtoken", "token", KEY_TOKEN, true},
+    {"accesstoken", "token", KEY_TOKEN, true},
+    {"authorization", "authorization", KEY_AUTH, false},
+    {"cookie", "cookie", KEY_COOKIE, false},
+    {"key", "key", KEY_WEAK, false}, /* only as environment variable */
+};
+
+/* A token or key of these is none. */
+static const char *const harmless[] = {
+    "next",      "page",  "continuation", "pagination",   "max",    "min",     "num",     "stop",
+    "pad",       "eos",   "bos",          "sep",          "mask",   "cls",     "unk",     "start",
+    "end",       "sync",  "count",        "cancellation", "public", "primary", "foreign", "sort",
+    "partition", "cache", "host",         "first",        "last",   "special",
+};
+
+/* URL parameters that are credentials although they are no key name above. */
+static const char *const query_names[] = {
+    "key",           "sig", "signature", "x-amz-signature", "x-goog-signature", "x-amz-security-token",
+    "code_verifier", "auth"};
+
+#define UPPER  1
+#define LOWER  2
+#define DIGIT  4
+#define DASH   8  /* - _ */
+#define BASE64 16 /* + / = */
+#define ALNUM  (UPPER | LOWER | DIGIT)
+
+/* Secrets by shape: prefix, the alphabet behind it, and how much of it there must be. */
+static const struct shape {
+	const char *prefix;
+	unsigned alphabet;
+	size_t min;
+	const char *label;
+} shapes[] = {
+    {"sk-ant-", ALNUM | DASH, 16, "api_key"},
+    {"sk-proj-", ALNUM | DASH, 16, "api_key"},
+    {"sk-or-", ALNUM | DASH, 16, "api_key"},
+    {"sk-", ALNUM | DASH, 20, "api_key"},
+    {"sk_live_", ALNUM, 16, "api_key"},
+    {"sk_test_", ALNUM, 16, "api_key"},
+    {"rk_live_", ALNUM, 16, "api_key"},
+    {"AIza", ALNUM | DASH, 30, "api_key"},
+    {"gsk_", ALNUM, 20, "api_key"},
+    {"hf_", ALNUM, 20, "api_key"},
+    {"xai-", ALNUM, 20, "api_key"},
+    {"r8_", ALNUM, 30, "api_key"},
+    {"pplx-", ALNUM, 30, "api_key"},
+    {"ghp_", ALNUM, 30, "token"},
+    {"gho_", ALNUM, 30, "token"},
+    {"ghu_", ALNUM, 30, "token"},
+    {"ghs_", ALNUM, 30, "token"},
+    {"ghr_", ALNUM, 30, "token"},
+    {"github_pat_", ALNUM | DASH, 30, "token"},
+    {"glpat-", ALNUM | DASH, 16, "token"},
+    {"xoxb-", ALNUM | DASH, 16, "token"},
+    {"xoxp-", ALNUM | DASH, 16, "token"},
+    {"xoxa-", ALNUM | DASH, 16, "token"},
+    {"xoxs-", ALNUM | DASH, 16, "token"},
+    {"xapp-", ALNUM | DASH, 16, "token"},
+    {"npm_", ALNUM, 30, "token"},
+    {"pypi-", ALNUM | DASH, 50, "token"},
+    {"AKIA", UPPER | DIGIT, 16, "api_key"},
+    {"ASIA", UPPER | DIGIT, 16, "api_key"},
+    {"ya29.", ALNUM | DASH, 20, "token"},
+};
+
+/* Options of one letter that carry a secret, and only with these commands. */
+static const struct flag_rule {
+	const char *command, *flag;
+	bool attached, separate; /* -pX, -p X */
+	char user_sep;           /* only what stands behind it: user:password */
+	const char *label;
+} flag_rules[] = {
+    {"curl", "-u", true, true, ':', "password"},      {"curl", "-U", true, true, ':', "password"},
+    {"curl", "--user", false, true, ':', "password"}, {"curl", "--proxy-user", false, true, ':', "password"},
+    {"curl", "-b", true, true, '=', "cookie"},        {"curl", "--cookie", false, true, '=', "cookie"},
+    {"mysql", "-p", true, false, 0, "password"},      {"mysqldump", "-p", true, false, 0, "password"},
+    {"mysqladmin", "-p", true, false, 0, "password"}, {"mariadb", "-p", true, false, 0, "password"},
+    {"sshpass", "-p", true, true, 0, "password"},     {"redis-cli", "-a", false, true, 0, "password"},
+    {"mongo", "-p", false, true, 0, "password"},      {"mongosh", "-p", false, true, 0, "password"},
+    {"smbclient", "-U", true, true, '%', "password"}, {"ldapsearch", "-w", true, true, 0, "password"},
+    {"http", "-a", false, true, ':', "password"},
+};
+
+static const char *const auth_schemes[] = {"bearer", "basic",     "digest",          "token",
+                                           "apikey", "negotiate", "aws4-hmac-sha256"};
+
+static unsigned char_set(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return UPPER;
+	if (c >= 'a' && c <= 'z')
+		return LOWER;
+	if (c >= '0' && c <= '9')
+		return DIGIT;
+	if (c == '-' || c == '_')
+		return DASH;
+	return c == '+' || c == '/' || c == '=' ? BASE64 : 0;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool is_space(char c)
+{
+	return is_blank(c) || c == '\n' || c == '\r';
+}
+
+static bool is_quote(char c)
+{
+	return c == '"' || c == '\'' || c == '`';
+}
+
+static size_t run(struct slice s, size_t i, unsigned alphabet)
+{
+	while (i < s.n && (char_set(s.p[i]) & alphabet))
+		i++;
+	return i;
+}
+
+static bool in_words(struct slice s, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_caseeq(s, slice_str(words[i])))
+			return true;
+	return false;
+}
+
+#define IN_WORDS(s, words) in_words(s, words, sizeof(words) / sizeof(words[0]))
+
+/* "apiKey", "API-Key", "api.key" → "api_key". */
+static size_t normalize(struct slice key, char out[2 * IDENT_MAX])
+{
+	size_t n = 0;
+
+	if (key.n > IDENT_MAX)
+		key = slice_from(key, key.n - IDENT_MAX);
+	for (size_t i = 0; i < key.n; i++) {
+		char c = key.p[i];
+
+		if (i && char_set(c) == UPPER && char_set(key.p[i - 1]) == LOWER)
+			out[n++] = '_';
+		out[n++] = c == '-' || c == '.' || c == ' ' ? '_' : (char)tolower((unsigned char)c);
+	}
+	while (n && out[n - 1] == '_')
+		n--;
+	return n;
+}
+
+static struct slice last_word(struct slice s)
+{
+	const char *p = s.n ? memrchr(s.p, '_', s.n) : NULL;
+
+	return p ? slice_of(p + 1, (size_t)(s.p + s.n - p - 1)) : s;
+}
+
+static const struct key_rule *key_rule(struct slice key)
+{
+	char text[2 * IDENT_MAX];
+	struct slice s = slice_of(text, normalize(key, text));
+
+	for (size_t i = 0; i < sizeof(key_rules) / sizeof(key_rules[0]); i++) {
+		const struct key_rule *r = &key_rules[i];
+		struct slice suffix = slice_str(r->suffix);
+
+		if (!slice_ends(s, suffix))
+			continue;
+
+		struct slice before = slice_of(s.p, s.n - suffix.n);
+		if (before.n && before.p[before.n - 1] == '_')
+			before.n--;
+		else if (before.n && !r->inside)
+			continue;
+		if (before.n && IN_WORDS(last_word(before), harmless))
+			return NULL;
+		return r;
+	}
+	return NULL;
+}
+
+const char *redact_key(struct slice key)
+{
+	const struct key_rule *r = key_rule(key);
+
+	return r && r->class != KEY_WEAK ? r->label : NULL;
+}
+
+/* One pass over `in`; in[0..copied) is already in `out`. */
+struct scan {
+	struct buf *out;
+	struct slice in;
+	size_t i, copied;
+	size_t masks;
+	enum redact_mode mode;
+	const char *command; /* of flag_rules, in the simple command where the scan is */
+};
+
+/* Replaces in[from..to) and goes on behind it. */
+static bool mask(struct scan *s, size_t from, size_t to, const char *label)
+{
+	buf_add(s->out, s->in.p + s->copied, from - s->copied);
+	buf_addf(s->out, "[masked:%s]", label);
+	s->copied = s->i = to;
+	s->masks++;
+	return true;
+}
+
+static char at(const struct scan *s, size_t i)
+{
+	return i < s->in.n ? s->in.p[i] : '\0';
+}
+
+static bool starts_at(const struct scan *s, size_t i, struct slice prefix)
+{
+	return i <= s->in.n && slice_starts(slice_from(s->in, i), prefix);
+}
+
+static size_t skip_blanks(const struct scan *s, size_t i)
+{
+	size_t limit = i + 16;
+
+	while (i < limit && is_blank(at(s, i)))
+		i++;
+	return i;
+}
+
+struct value {
+	size_t from, to;
+	char quote; /* 0: none */
+};
+
+static bool ends_word(char c)
+{
+	return is_space(c) || is_quote(c) || c == '\0' || strchr(";&|,)}]<>\\", c);
+}
+
+/* The value that begins at i: quoted (also with \" as inside JSON text), or a word. */
+static struct value value_at(const struct scan *s, size_t i, size_t limit)
+{
+	bool escaped = at(s, i) == '\\' && is_quote(at(s, i + 1));
+	char quote = at(s, i + escaped);
+	size_t max = s->in.n - i < VALUE_MAX ? s->in.n : i + VALUE_MAX;
+
+	if (is_quote(quote)) {
+		size_t from = i + 1 + escaped;
+
+		for (size_t j = from; j < max; j++) {
+			if (s->in.p[j] == quote)
+				return (struct value){from, j, quote};
+			if (s->in.p[j] == '\\') {
+				if (escaped && at(s, j + 1) == quote)
+					return (struct value){from, j, quote};
+				j++;
+			}
+		}
+		i = from;
+	}
+	struct value v = {i, i, 0};
+	while (v.to < s->in.n && v.to - v.from < limit && !ends_word(s->in.p[v.to]))
+		v.to++;
+	return v;
+}
+
+/* Masks a value of which value_at() saw the first LOOK_AHEAD bytes, to its end. */
+static bool mask_value(struct scan *s, struct value v, const char *label)
+{
+	if (!v.quote)
+		while (v.to < s->in.n && !ends_word(s->in.p[v.to]))
+			v.to++;
+	return mask(s, v.from, v.to, label);
+}
+
+/* Stands for a secret instead of being one: $TOKEN, <your key>, {{token}}, ***. */
+static bool is_reference(const struct scan *s, struct value v)
+{
+	struct slice t = slice_of(s->in.p + v.from, v.to - v.from);
+
+	if (t.n == 0 || slice_starts(t, SLICE("[masked:")))
+		return true;
+	if (t.p[0] == '<' || t.p[0] == '*' || (t.p[0] == '{' && v.quote != '\''))
+		return true;
+	if (t.p[0] == '$' && v.quote != '\'')
+		return t.n > 1 && (isalpha((unsigned char)t.p[1]) || strchr("{(_", t.p[1]));
+	return slice_eq(t, SLICE("null")) || slice_caseeq(t, SLICE("none")) ||
+	       slice_caseeq(t, SLICE("true")) || slice_caseeq(t, SLICE("false"));
+}
+
+/* Bit 0: holds a digit, bit 1: a letter. */
+static unsigned mixture(const struct scan *s, struct value v)
+{
+	unsigned seen = 0;
+
+	for (size_t i = v.from; i < v.to && i - v.from < LOOK_AHEAD; i++)
+		seen |= isdigit((unsigned char)s->in.p[i]) ? 1 : isalpha((unsigned char)s->in.p[i]) ? 2 : 0;
+	return seen;
+}
+
+/* The end of a header's value: of its line, or of the text it is quoted in. */
+static size_t header_end(const struct scan *s, size_t i, char quote)
+{
+	while (i < s->in.n && !strchr("\r\n\\", s->in.p[i]) &&
+	       !(quote ? s->in.p[i] == quote : is_quote(s->in.p[i])))
+		i++;
+	return i;
+}
+
+/* Authorization: Bearer X. The scheme is kept. */
+static bool mask_auth(struct scan *s, size_t i, char quote)
+{
+	static const char *const prose[] = {
+	    "auth", "authentication", "token", "tokens", "header", "and", "or", "is"};
+	size_t scheme_end = run(s->in, i, ALNUM | DASH);
+	struct slice scheme = slice_of(s->in.p + i, scheme_end - i);
+	size_t from = skip_blanks(s, scheme_end);
+
+	if (from > scheme_end && IN_WORDS(scheme, auth_schemes)) {
+		struct value v = value_at(s, from, LOOK_AHEAD);
+
+		if (v.to == v.from || v.quote || is_reference(s, v) ||
+		    IN_WORDS(slice_of(s->in.p + v.from, v.to - v.from), prose))
+			return false;
+		bool list = slice_caseeq(scheme, SLICE("digest")) || scheme.n > 10;
+		return list ? mask(s, from, header_end(s, from, quote ? quote : '\''), "authorization")
+		            : mask_value(s, v, "authorization");
+	}
+
+	struct value v = value_at(s, i, LOOK_AHEAD);
+	if (v.to - v.from < 8 || is_reference(s, v) || !(mixture(s, v) & 1))
+		return false;
+	return mask_value(s, v, "authorization");
+}
+
+static bool mask_cookie(struct scan *s, size_t i, char quote)
+{
+	size_t name_end = run(s->in, i, ALNUM | DASH);
+
+	if (name_end == i || at(s, name_end) != '=')
+		return false;
+	return mask(s, i, header_end(s, name_end, quote), "cookie");
+}
+
+enum style { STYLE_FLAG, STYLE_ENV, STYLE_QUERY, STYLE_ASSIGN, STYLE_COLON, STYLE_LOOSE };
+
+static bool can_be_secret(const struct scan *s, const struct key_rule *r, struct slice key, struct value v,
+                          enum style style)
+{
+	size_t n = v.to - v.from;
+	unsigned mix = mixture(s, v);
+
+	if (is_reference(s, v))
+		return false;
+	if (r->class == KEY_WEAK)
+		return style == STYLE_ENV && (key.n == 3 || (n >= 8 && mix == 3));
+	if (style == STYLE_FLAG || style == STYLE_ENV || style == STYLE_QUERY || v.quote)
+		return true;
+	if (style == STYLE_LOOSE || slice_eq(slice_of(s->in.p + v.from, n), key))
+		return false;
+	if (at(s, v.to) == '(' || memchr(s->in.p + v.from, '(', n) || memchr(s->in.p + v.from, '[', n))
+		return false;
+	if (style == STYLE_ASSIGN && r->class == KEY_PASSWORD)
+		return true;
+	return n >= 8 && mix == 3;
+}
+
+static bool all_upper(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!(char_set(s.p[i]) & (UPPER | DIGIT)) && s.p[i] != '_')
+			return false;
+	return s.n > 0;
+}
+
+/* --name VALUE */
+static bool mask_flag_argument(struct scan *s, size_t end, const struct key_rule *r)
+{
+	size_t from = skip_blanks(s, end);
+
+	if (from == end || at(s, from) == '-' || r->class == KEY_WEAK)
+		return false;
+
+	struct value v = value_at(s, from, LOOK_AHEAD);
+	return !is_reference(s, v) && mask_value(s, v, r->label);
+}
+
+/* What stands behind the key in[from..end). */
+static bool mask_keyed(struct scan *s, size_t from, size_t end)
+{
+	struct slice key = slice_of(s->in.p + from, end - from);
+	char before = from ? s->in.p[from - 1] : ' ';
+	bool flag = before == '-' && (from == 1 || s->in.p[from - 2] == '-' || is_space(s->in.p[from - 2]) ||
+	                              is_quote(s->in.p[from - 2]));
+	bool query = (before == '?' || before == '&') && at(s, end) == '=';
+	const struct key_rule *r = key_rule(key);
+
+	if (query && (r || IN_WORDS(key, query_names))) {
+		struct value v = value_at(s, end + 1, LOOK_AHEAD);
+
+		return !is_reference(s, v) && mask_value(s, v, r ? r->label : "query");
+	}
+	if (!r)
+		return false;
+
+	size_t i = end;
+	if (at(s, i) == '\\' && is_quote(at(s, i + 1)))
+		i += 2;
+	else if (is_quote(at(s, i)))
+		i++;
+	size_t sep = skip_blanks(s, i);
+	char c = at(s, sep);
+	if (c != '=' && c != ':')
+		return flag && i == end && mask_flag_argument(s, end, r);
+
+	size_t value = sep + 1;
+	if ((c == ':' && at(s, value) == '=') || (c == '=' && at(s, value) == '>'))
+		value++;
+	else if (at(s, value) == c)
+		return false; /* == or :: */
+	size_t open = skip_blanks(s, value);
+	char quote = is_quote(at(s, open)) ? at(s, open) : 0;
+
+	if (r->class == KEY_AUTH && mask_auth(s, open + !!quote, quote))
+		return true;
+	if (r->class == KEY_COOKIE && mask_cookie(s, open + !!quote, quote))
+		return true;
+	if ((r->class == KEY_AUTH || r->class == KEY_COOKIE) && !flag)
+		return false;
+
+	enum style style = c == ':' ? STYLE_COLON : open > value || sep > end ? STYLE_LOOSE : STYLE_ASSIGN;
+	if (style == STYLE_ASSIGN)
+		style = flag ? STYLE_FLAG : all_upper(key) ? STYLE_ENV : STYLE_ASSIGN;
+	struct value v = value_at(s, open, LOOK_AHEAD);
+	if (!can_be_secret(s, r, key, v, style))
+		return false;
+	return mask_value(s, v, r->label);
+}
+
+/* -pSECRET, -u user:SECRET of the commands in flag_rules. */
+static bool mask_command_flag(struct scan *s)
+{
+	for (size_t k = 0; k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++) {
+		const struct flag_rule *r = &flag_rules[k];
+		struct slice flag = slice_str(r->flag);
+
+		if (strcmp(r->command, s->command) != 0 || !starts_at(s, s->i, flag))
+			continue;
+
+		size_t end = s->i + flag.n, from = skip_blanks(s, end);
+		if (from == end && at(s, from) == '=' && flag.n > 2)
+			from++;
+		else if (from > end ? !r->separate : !r->attached)
+			continue;
+		struct value v = value_at(s, from, LOOK_AHEAD);
+		if (r->user_sep) {
+			const char *p = memchr(s->in.p + v.from, r->user_sep, v.to - v.from);
+
+			if (!p)
+				continue;
+			v.from = (size_t)(p + 1 - s->in.p);
+		}
+		if (v.to > v.from && !is_reference(s, v))
+			return mask_value(s, v, r->label);
+	}
+	return false;
+}
+
+/* scheme://user:SECRET@host; s->i is at "://". */
+static bool mask_userinfo(struct scan *s)
+{
+	size_t from = s->i + 3, colon = 0, last_at = 0;
+
+	for (size_t i = from; i < s->in.n && i - from < LOOK_AHEAD; i++) {
+		char c = s->in.p[i];
+
+		if (is_space(c) || is_quote(c) || strchr("/?#<>\\", c))
+			break;
+		if (c == ':' && !colon)
+			colon = i;
+		if (c == '@')
+			last_at = i;
+	}
+	if (!last_at)
+		return false;
+	if (colon && colon < last_at)
+		from = colon + 1;
+	else if (last_at - from < 20)
+		return false;
+	struct value v = {from, last_at, 0};
+	return !is_reference(s, v) && mask(s, from, last_at, "url_password");
+}
+
+static bool mask_jwt(struct scan *s)
+{
+	size_t head = run(s->in, s->i, ALNUM | DASH);
+
+	if (head - s->i < 10 || at(s, head) != '.' || !starts_at(s, head + 1, SLICE("eyJ")))
+		return false;
+
+	size_t body = run(s->in, head + 1, ALNUM | DASH);
+	if (at(s, body) != '.')
+		return false;
+	return mask(s, s->i, run(s->in, body + 1, ALNUM | DASH), "jwt");
+}
+
+static bool mask_pem(struct scan *s)
+{
+	struct slice rest = slice_from(s->in, s->i);
+	struct slice head = slice_of(rest.p, rest.n < 80 ? rest.n : 80);
+	const char *name_end = slice_find(head, SLICE("PRIVATE KEY"));
+
+	if (!name_end)
+		return false;
+
+	struct slice body = slice_of(name_end, (size_t)(rest.p + rest.n - name_end));
+	const char *end = slice_find(body, SLICE("-----END"));
+	size_t to = s->in.n;
+	if (end) {
+		struct slice tail = slice_of(end + 8, (size_t)(s->in.p + s->in.n - end - 8));
+		const char *close = slice_find(slice_of(tail.p, tail.n < 80 ? tail.n : 80), SLICE("-----"));
+
+		to = (size_t)((close ? close + 5 : end + 8) - s->in.p);
+	}
+	return mask(s, s->i, to, "private_key");
+}
+
+static bool mask_shape(struct scan *s)
+{
+	if (starts_at(s, s->i, SLICE("eyJ")) && mask_jwt(s))
+		return true;
+	for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++) {
+		const struct shape *sh = &shapes[k];
+
+		if (sh->prefix[0] != s->in.p[s->i] || !starts_at(s, s->i, slice_str(sh->prefix)))
+			continue;
+
+		size_t from = s->i + strlen(sh->prefix), to = run(s->in, from, sh->alphabet);
+		struct value v = {from, to, 0};
+		bool mixed = (mixture(s, v) & 1) || to - from > 2 * sh->min;
+		if (to - from >= sh->min && mixed && !(char_set(at(s, to)) & ALNUM))
+			return mask(s, s->i, to, sh->label);
+	}
+	if ((s->in.p[s->i] | 32) == 'b' && s->in.n - s->i > 22 &&
+	    strncasecmp(s->in.p + s->i, "bearer ", 7) == 0) {
+		struct value v = {s->i + 7, s->i + 7, 0};
+
+		while (v.to < s->in.n &&
+		       ((char_set(s->in.p[v.to]) & (ALNUM | DASH | BASE64)) || s->in.p[v.to] == '.'))
+			v.to++;
+		if (v.to - v.from >= 16 && (mixture(s, v) & 1))
+			return mask(s, v.from, v.to, "token");
+	}
+	return false;
+}
+
+static void note_command(struct scan *s, size_t from, size_t end)
+{
+	struct slice word = slice_of(s->in.p + from, end - from);
+
+	for (size_t k = 0; k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++)
+		if (slice_eq(word, slice_str(flag_rules[k].command)))
+			s->command = flag_rules[k].command;
+}
+
+static bool in_name(char c)
+{
+	return (char_set(c) & (ALNUM | DASH)) || c == '.';
+}
+
+/* A word begins at s->i. */
+static void scan_word(struct scan *s)
+{
+	size_t from = s->i, end = from;
+
+	if (s->mode == REDACT_SECRETS && mask_shape(s))
+		return;
+	while (end < s->in.n && end - from < LOOK_AHEAD && in_name(s->in.p[end]))
+		end++;
+	note_command(s, from, end);
+	while (end > from && (s->in.p[end - 1] == '.' || s->in.p[end - 1] == '-'))
+		end--;
+	if (!mask_keyed(s, from, end))
+		s->i = run(s->in, from, ALNUM | DASH);
+}
+
+static void scan(struct scan *s)
+{
+	while (s->i < s->in.n) {
+		char c = s->in.p[s->i];
+
+		if (char_set(c) & ALNUM || c == '_') {
+			scan_word(s);
+			continue;
+		}
+		if (c == '\n' || c == ';' || c == '|')
+			s->command = NULL;
+		if (c == ':' && starts_at(s, s->i, SLICE("://")) && mask_userinfo(s))
+			continue;
+		if (c == '-') {
+			bool first = s->i == 0 || is_space(s->in.p[s->i - 1]);
+
+			if (first && s->command && mask_command_flag(s))
+				continue;
+			if (s->mode == REDACT_SECRETS && starts_at(s, s->i, SLICE("-----BEGIN ")) &&
+			    mask_pem(s))
+				continue;
+		}
+		s->i++;
+	}
+	buf_add(s->out, s->in.p + s->copied, s->in.n - s->copied);
+}
+
+size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode)
+{
+	struct scan s = {.out = out, .in = in, .mode = mode};
+
+	if (in.n)
+		scan(&s);
+	return s.masks;
+}
+
+static struct slice base_name(struct slice path)
+{
+	const char *p = path.n ? memrchr(path.p, '/', path.n) : NULL;
+
+	return p ? slice_from(path, (size_t)(p + 1 - path.p)) : path;
+}
+
+/* A whole argument as the value of the option before it; a user name is kept. */
+static struct slice mask_argument(struct arena *a, struct slice arg, char user_sep, const char *label)
+{
+	struct buf b = {0};
+	const char *p = user_sep && arg.n ? memchr(arg.p, user_sep, arg.n) : NULL;
+
+	if (p)
+		buf_add(&b, arg.p, (size_t)(p + 1 - arg.p));
+	buf_addf(&b, "[masked:%s]", label);
+
+	struct slice s = arena_dup(a, buf_slice(&b));
+	buf_release(&b);
+	return s;
+}
+
+/* The label when `option` says that the next argument is a secret. */
+static const char *option_label(struct slice option, const char *command, char *ret_user_sep)
+{
+	*ret_user_sep = 0;
+	if (option.n < 2 || option.p[0] != '-' || memchr(option.p, '=', option.n))
+		return NULL;
+	for (size_t k = 0; command && k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++) {
+		const struct flag_rule *r = &flag_rules[k];
+
+		if (r->separate && !strcmp(r->command, command) && slice_eq(option, slice_str(r->flag))) {
+			*ret_user_sep = r->user_sep;
+			return r->label;
+		}
+	}
+	if (option.n < 4)
+		return NULL;
+	return redact_key(slice_from(option, option.p[1] == '-' ? 2 : 1));
+}
+
+/* NAME=VALUE or --name=VALUE where the value is everything up to the end. */
+static bool mask_assignment(struct arena *a, struct slice arg, struct slice *ret)
+{
+	const char *eq = arg.n ? memchr(arg.p, '=', arg.n) : NULL;
+	size_t n = eq ? (size_t)(eq - arg.p) : 0, dashes = 0;
+
+	while (dashes < 2 && dashes < n && arg.p[dashes] == '-')
+		dashes++;
+	if (n == dashes || n + 1 == arg.n || n - dashes > IDENT_MAX)
+		return false;
+	for (size_t i = dashes; i < n; i++)
+		if (!in_name(arg.p[i]))
+			return false;
+
+	struct slice key = slice_of(arg.p + dashes, n - dashes);
+	const struct key_rule *r = key_rule(key);
+	if (!r || (r->class == KEY_WEAK && (dashes || !all_upper(key) || arg.n - n < 9)))
+		return false;
+	if (slice_starts(slice_from(arg, n + 1), SLICE("[masked:")))
+		return false;
+
+	struct buf b = {0};
+	buf_add(&b, arg.p, n + 1);
+	buf_addf(&b, "[masked:%s]", r->label);
+	*ret = arena_dup(a, buf_slice(&b));
+	buf_release(&b);
+	return true;
+}
+
+size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct slice *ret,
+                   enum redact_mode mode)
+{
+	struct buf b = {0};
+	size_t masks = 0;
+	const char *command = NULL, *next = NULL;
+	char user_sep = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct scan s = {.out = &b, .in = argv[i], .mode = mode, .command = command};
+
+		buf_clear(&b);
+		ret[i] = argv[i];
+		if (next && argv[i].n && !(argv[i].p[0] == '-' && argv[i].n < 8) &&
+		    (!user_sep || memchr(argv[i].p, user_sep, argv[i].n))) {
+			ret[i] = mask_argument(a, argv[i], user_sep, next);
+			masks++;
+			next = NULL;
+			continue;
+		}
+		next = option_label(argv[i], command, &user_sep);
+		if (mask_assignment(a, argv[i], &ret[i])) {
+			masks++;
+			continue;
+		}
+		scan(&s);
+		if (s.masks)
+			ret[i] = arena_dup(a, buf_slice(&b));
+		masks += s.masks;
+		if (argv[i].n < IDENT_MAX && !memchr(argv[i].p ? argv[i].p : "", ' ', argv[i].n)) {
+			struct slice word = base_name(argv[i]);
+			struct scan w = {.in = word, .command = command};
+
+			note_command(&w, 0, word.n);
+			command = w.command;
+		}
+	}
+	buf_release(&b);
+	return masks;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redact.h - secrets out of text, before anything is written.
+ *
+ * Two kinds of evidence.  A credential is known by where it stands: after
+ * --api-key, behind Authorization:, in a URL's user info or query, under a
+ * JSON key "password".  A secret is known by its shape: sk-ant-…, a JWT, a
+ * PEM block.  Credentials are masked at every content level, shapes at
+ * "redacted" and below.
+ *
+ * A mask is visible and says what stood there: [masked:api_key].  Prose that
+ * only talks about tokens and passwords stays as it is: a key word alone is
+ * no evidence, it needs a separator and a value that can be a secret.
+ *
+ * One pass, linear time: what is read ahead is bounded (LOOK_AHEAD in
+ * redact.c) or skipped.  Bytes that are no text pass unchanged.  Key names,
+ * shapes and command flags are tables at the top of redact.c.
+ *
+ * Not found: secrets without context and without a known shape, and secrets
+ * that the client encoded or split.
+ */
+#ifndef SPANTAP_REDACT_H
+#define SPANTAP_REDACT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum redact_mode {
+	REDACT_CREDENTIALS, /* by context only */
+	REDACT_SECRETS,     /* by context and by shape */
+};
+
+/* Appends `in` with masks; returns how many. */
+size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode);
+
+/* Fills ret[n] with the arguments of a process, masked ones copied into `a`; returns how many masks. */
+size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct slice *ret,
+                   enum redact_mode mode);
+
+/* What a string under this key (JSON, environment, header; any spelling) is: "password" …; NULL: no
+ * credential. */
+const char *redact_key(struct slice key);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * span.h - LLM calls and process events in, span trees out.
+ *
+ *   conversation ─ turn (invoke_agent) ─┬─ chat
+ *                                       └─ execute_tool ─ process ─ process …
+ *
+ * Each span is handed downstream once, when it is final; its parent's id is
+ * known before the parent is final.  Ids are deterministic and content-free
+ * (H = SHA-256 cut to the id's size):
+ *   instance = H(machine-id, boot-id, capture start), given by the caller
+ *   chat     = H(instance, connection, stream, request offset)
+ *   process  = H(boot-id… of the instance, tgid, start, number of the exec)
+ *   tool     = H(chat, index)     turn = H(first chat of the turn, "turn")
+ *   conversation = H(its first chat, "conversation")    trace = H(its first chat, "trace")
+ */
+#ifndef SPANTAP_SPAN_H
+#define SPANTAP_SPAN_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "llm/llm.h"
+
+enum span_kind { SPAN_CONVERSATION, SPAN_TURN, SPAN_CHAT, SPAN_TOOL, SPAN_PROCESS, SPAN_KINDS };
+
+const char *span_kind_name(enum span_kind k); /* conversation turn chat tool process */
+
+enum span_status { SPAN_UNSET, SPAN_OK, SPAN_ERROR };
+
+/* Attribute names, types and whether they hold content: the one table, attrs.def. */
+enum attr_type { ATTR_STR, ATTR_INT, ATTR_DOUBLE, ATTR_BOOL, ATTR_STRS /* string array */ };
+
+enum attr_key {
+#define ATTR(key, name, type, content) ATTR_##key,
+#include "span/attrs.def"
+#undef ATTR
+	ATTR_KEYS
+};
+
+struct attr_def {
+	const char *name;
+	enum attr_type type;
+	bool content; /* prompts, answers, arguments, results: subject to --content */
+};
+
+extern const struct attr_def attr_defs[ATTR_KEYS];
+
+struct attr {
+	enum attr_key key;
+	union {
+		struct slice str;
+		int64_t i;
+		double d;
+		bool b;
+		struct {
+			struct slice *v;
+			size_t n;
+		} strs;
+	};
+};
+
+struct span {
+	uint8_t trace[16], id[8], parent[8]; /* parent all zero: a root */
+	enum span_kind kind;
+	struct slice name;
+	uint64_t start, end;    /* boot ns */
+	uint64_t start_wall;    /* ns since the epoch, by the clock sample current at start */
+	enum span_status status;
+	struct slice status_message;
+	struct attr *attrs;
+	size_t n_attrs;
+	struct arena arena; /* owns name, attributes */
+};
+
+void span_release(struct span *s);
+void span_set_str(struct span *s, enum attr_key key, struct slice v); /* copies; absent slices are not set */
+void span_set_int(struct span *s, enum attr_key key, int64_t v);
+void span_set_double(struct span *s, enum attr_key key, double v); /* NAN is not set */
+void span_set_bool(struct span *s, enum attr_key key, bool v);
+void span_set_strs(struct span *s, enum attr_key key, const struct slice *v, size_t n);
+const struct attr *span_get(const struct span *s, enum attr_key key); /* NULL when not set */
+
+/* Wire form between decode and sink; decode returns 0 or -EBADMSG and then *ret holds nothing. */
+void span_encode(struct buf *out, const struct span *s);
+int span_decode(struct slice in, struct span *ret);
+
+/* The text form: the golden format of this seam. Times relative to `zero`. */
+void span_print(struct buf *out, const struct span *s, uint64_t zero);
+
+enum content_level { CONTENT_NONE, CONTENT_SHAPE, CONTENT_REDACTED, CONTENT_FULL };
+
+/* -1 for a word that is no level. */
+int content_level_parse(struct slice word);
+const char *content_level_name(enum content_level level);
+
+struct span_conf {
+	uint8_t instance[16];
+	enum content_level content;
+	const struct clock_map *clock; /* borrowed, outlives the assembler */
+};
+
+struct span_events {
+	void (*span)(void *ctx, const struct span *s); /* final; borrowed during the call */
+};
+
+struct spans;
+
+struct span_stats {
+	uint64_t spans;              /* handed downstream */
+	uint64_t unlinked_processes; /* execs with no agent above them, or none with an open conversation: not emitted */
+	uint64_t open_conversations, open_tools, held_processes, live_processes;
+};
+
+struct spans *spans_new(const struct span_conf *conf, const struct span_events *ev, void *ctx);
+extern const struct llm_events spans_llm_events; /* context: struct spans */
+void spans_fork(struct spans *sp, const struct ev_fork *rec);
+/* `rec` has argv and cwd behind it; checked by the caller. */
+void spans_exec(struct spans *sp, const struct ev_exec *rec);
+void spans_exit(struct spans *sp, const struct ev_exit *rec);
+/* Process records were lost: `total` so far. Spans that are open from now on say so. */
+void spans_life_lost(struct spans *sp, uint64_t total);
+/* Time passed: closes what is idle, bounded work. */
+void spans_tick(struct spans *sp, uint64_t now);
+/* The capture ends: everything open is emitted, marked incomplete where it is. */
+void spans_finish(struct spans *sp, uint64_t now);
+const struct span_stats *spans_stats(struct spans *sp);
+void spans_free(struct spans *sp);
+
+#endif

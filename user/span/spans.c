@@ -1,0 +1,872 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "span/assembler.h"
+
+/* Agents by how their user agent begins. */
+static const struct {
+	const char *user_agent, *name;
+} agents[] = {
+    {"claude-cli", "claude-code"}, {"claude-code", "claude-code"}, {"codex", "codex"},
+    {"opencode", "opencode"},      {"GeminiCLI", "gemini-cli"},    {"QwenCode", "qwen-code"},
+    {"copilot", "copilot"},
+};
+
+struct spans *spans_new(const struct span_conf *conf, const struct span_events *ev, void *ctx)
+{
+	struct spans *sp = xcalloc(1, sizeof(*sp));
+
+	sp->conf = *conf;
+	sp->ev = ev;
+	sp->ctx = ctx;
+	content_init(&sp->content, conf->content);
+	processes_init(&sp->processes);
+	heads_init(&sp->heads);
+	TAILQ_INIT(&sp->lru);
+	TAILQ_INIT(&sp->held);
+	TAILQ_INIT(&sp->running);
+	LIST_INIT(&sp->flights);
+	return sp;
+}
+
+/* ---- open tool calls ---- */
+
+static void tool_index(struct spans *sp, struct tool *t)
+{
+	if (t->call_id.n)
+		t->next_same_id = map_put(&sp->tool_ids, t->call_id.p, t->call_id.n, t);
+}
+
+static void tool_unindex(struct spans *sp, struct tool *t)
+{
+	if (!t->call_id.n)
+		return;
+
+	struct tool *first = map_get(&sp->tool_ids, t->call_id.p, t->call_id.n), **at = &first;
+	while (*at && *at != t)
+		at = &(*at)->next_same_id;
+	if (*at)
+		*at = t->next_same_id;
+	if (first)
+		map_put(&sp->tool_ids, t->call_id.p, t->call_id.n, first);
+	else
+		map_del(&sp->tool_ids, t->call_id.p, t->call_id.n);
+}
+
+/* Emits and forgets an open call; result NULL: it was never answered. */
+static void tool_close(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
+{
+	emit_tool(sp, t, result, now);
+	if (t->running)
+		runs_forget_tool(sp, t);
+	tool_unindex(sp, t);
+	TAILQ_REMOVE(&t->turn->tools, t, in_turn);
+	TAILQ_REMOVE(&t->agent->tools, t, in_agent);
+	sp->n_tools--;
+	sp->tool_bytes -= t->arena.bytes;
+	tool_free(t);
+}
+
+/* ---- turns and conversations ---- */
+
+static void turn_close(struct spans *sp, struct turn *t, uint64_t now)
+{
+	struct conversation *c = t->conversation;
+	struct tool *tool;
+
+	if (c->process)
+		runs_place(sp, c->process, now);
+	while ((tool = TAILQ_FIRST(&t->tools))) {
+		runs_place(sp, tool->agent, now);
+		tool_close(sp, tool, NULL, tool->asked);
+	}
+	emit_turn(sp, t);
+	if (t->end > c->end)
+		c->end = t->end;
+	TAILQ_REMOVE(&c->turns, t, in_conversation);
+	if (c->turn == t)
+		c->turn = NULL;
+	free(t->model_time.v);
+	free(t->tool_time.v);
+	arena_release(&t->arena);
+	free(t);
+}
+
+static void turn_leave(struct spans *sp, struct turn *t, uint64_t now)
+{
+	t->closing = true;
+	if (t->conversation->turn == t)
+		t->conversation->turn = NULL;
+	if (t->flights == 0)
+		turn_close(sp, t, now);
+}
+
+static struct turn *turn_new(struct spans *sp, struct conversation *c, const struct flight *f)
+{
+	struct turn *t = xcalloc(1, sizeof(*t));
+
+	t->conversation = c;
+	t->id = id_turn(&f->chat);
+	t->index = ++c->n_turns;
+	t->start = t->end = f->call->request_start ? f->call->request_start : f->call->end;
+	t->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	t->lost_seen = sp->life_lost;
+	TAILQ_INIT(&t->tools);
+	TAILQ_INSERT_TAIL(&c->turns, t, in_conversation);
+	return t;
+}
+
+/* Ends a conversation. Only at the end of the capture are there calls on their way. */
+static void conversation_close(struct spans *sp, struct conversation *c, uint64_t now)
+{
+	struct flight *f;
+	struct turn *t;
+
+	while ((f = LIST_FIRST(&c->flights))) {
+		LIST_REMOVE(f, in_conversation);
+		f->turn->flights--;
+		f->conversation = NULL;
+		f->turn = NULL;
+	}
+	while ((t = TAILQ_FIRST(&c->turns)))
+		turn_close(sp, t, now);
+	if (!c->nested)
+		emit_conversation(sp, c);
+	map_del(&sp->by_serial, &c->serial, sizeof(c->serial));
+	TAILQ_REMOVE(&sp->lru, c, lru);
+	process_unref(c->process);
+	arena_release(&c->arena);
+	free(c);
+}
+
+static struct slice agent_name(struct arena *a, const struct llm_call *call, const struct process *p)
+{
+	for (size_t i = 0; i < sizeof(agents) / sizeof(agents[0]); i++)
+		if (slice_starts(call->user_agent, slice_str(agents[i].user_agent)))
+			return slice_str(agents[i].name);
+	return p->exe[0] ? arena_dup(a, slice_str(p->exe)) : (struct slice){NULL, 0};
+}
+
+/* An agent that an outer agent started: its turns hang below the process that it runs in. */
+static void nest(struct spans *sp, struct conversation *c, struct process *p)
+{
+	struct process *outer = process_agent(p->parent);
+	struct run *r = p->run ? p->run : p->parent_run;
+
+	if (!outer || !r || r->process == outer || r->agent != outer)
+		return;
+	if (!r->placed)
+		runs_place(sp, outer, r->start);
+	if (!r->placed || r->dropped)
+		return;
+	c->nested = true;
+	c->nested_why = (struct link_reason){"lineage", r->why.confidence};
+	c->root = r->id;
+	c->trace = r->trace;
+}
+
+static struct conversation *conversation_new(struct spans *sp, const struct flight *f,
+                                             const struct owner *before)
+{
+	struct conversation *c = xcalloc(1, sizeof(*c));
+
+	c->serial = ++sp->serial;
+	c->root = id_conversation(&f->chat);
+	c->id = before ? before->id : c->root;
+	c->trace = id_trace(&f->chat);
+	c->session_key = arena_dup(&c->arena, f->call->session_key);
+	c->start = c->end = f->call->request_start ? f->call->request_start : f->call->end;
+	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	c->agent_name = agent_name(&c->arena, f->call, f->process);
+	TAILQ_INIT(&c->turns);
+	LIST_INIT(&c->flights);
+	nest(sp, c, f->process);
+	map_put(&sp->by_serial, &c->serial, sizeof(c->serial), c);
+	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
+	return c;
+}
+
+/* Closes the least active conversations without calls on their way until the limits are kept. */
+static void keep_limits(struct spans *sp, uint64_t now)
+{
+	while (sp->by_serial.n > CONVERSATIONS_MAX || sp->n_tools > TOOLS_MAX ||
+	       sp->tool_bytes > TOOLS_BYTES_MAX) {
+		struct conversation *c = TAILQ_FIRST(&sp->lru);
+
+		while (c && !LIST_EMPTY(&c->flights))
+			c = TAILQ_NEXT(c, lru);
+		if (!c)
+			return;
+		conversation_close(sp, c, now);
+	}
+}
+
+/* ---- which conversation ---- */
+
+struct found {
+	bool any, retry;
+	struct owner owner;
+	struct link_reason why;
+};
+
+static struct conversation *open_conversation(struct spans *sp, uint64_t serial)
+{
+	return map_get(&sp->by_serial, &serial, sizeof(serial));
+}
+
+static struct owner owner_of(const struct spans *sp, const struct conversation *c)
+{
+	return (struct owner){.serial = c->serial,
+	                      .id = c->id,
+	                      .process = c->process ? c->process->id : (struct ev_proc){0},
+	                      .session = session_link(&sp->heads, c->session_key)};
+}
+
+static bool same_process(const struct owner *o, const struct process *p)
+{
+	return o->process.tgid == p->id.tgid && o->process.start == p->id.start;
+}
+
+static bool same_session(const struct spans *sp, const struct owner *o, const struct flight *f)
+{
+	struct link l = session_link(&sp->heads, f->call->session_key);
+
+	return !link_none(l) && link_eq(l, o->session);
+}
+
+static bool is_retry(struct spans *sp, const struct owner *o, const struct flight *f)
+{
+	const struct conversation *c = open_conversation(sp, o->serial);
+
+	return c && c->has_failed && f->chain.n && same_process(o, f->process) &&
+	       link_eq(c->failed_tip, f->chain.v[f->chain.n - 1]) &&
+	       f->call->request_start <= c->failed_at + RETRY_WINDOW;
+}
+
+/* Of several conversations with this very chain: session, process, not continued elsewhere, latest. */
+static const struct owner *choose(struct spans *sp, const struct head *h, const struct flight *f)
+{
+	const struct owner *best = NULL;
+	unsigned best_rank = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const struct owner *o = &h->owners[i];
+		const struct conversation *c = open_conversation(sp, o->serial);
+		unsigned rank = (same_session(sp, o, f) ? 4 : 0) | (same_process(o, f->process) ? 2 : 0) |
+		                (c && link_eq(c->tip, h->at) ? 1 : 0);
+
+		if (!best || rank > best_rank || (rank == best_rank && o->used > best->used)) {
+			best = o;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
+static struct found found(const struct owner *o, const char *evidence, double confidence)
+{
+	return (struct found){.any = true, .owner = *o, .why = {evidence, confidence}};
+}
+
+static struct found find_retry(struct spans *sp, const struct flight *f)
+{
+	struct head *h = f->chain.n ? heads_find(&sp->heads, f->chain.v[f->chain.n - 1]) : NULL;
+
+	for (size_t i = 0; h && i < h->n; i++)
+		if (is_retry(sp, &h->owners[i], f)) {
+			struct found r = found(&h->owners[i], "same_messages", 0.95);
+
+			r.retry = true;
+			return r;
+		}
+	return (struct found){0};
+}
+
+static struct found find_session(struct spans *sp, const struct flight *f)
+{
+	if (!f->call->session_key.n)
+		return (struct found){0};
+	for (size_t n = f->chain.n; n > 0; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+		const struct owner *o = h ? choose(sp, h, f) : NULL;
+
+		if (o && same_session(sp, o, f))
+			return found(o, "session_key", 0.99);
+	}
+	return (struct found){0};
+}
+
+static struct found find_prefix(struct spans *sp, const struct flight *f)
+{
+	for (size_t n = f->chain.n; n > 0 && n >= f->chain.answered; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+
+		if (h)
+			return found(choose(sp, h, f), "prefix", 0.95);
+	}
+	return (struct found){0};
+}
+
+/* Ids that only count ("call_0") say nothing outside their own process. */
+#define TELLING_ID 12
+
+static struct found find_tool_id(struct spans *sp, const struct flight *f)
+{
+	const struct llm_messages *in = &f->call->input;
+
+	for (size_t i = 0; i < in->n; i++)
+		for (size_t k = 0; k < in->v[i].n_parts; k++) {
+			const struct llm_part *p = &in->v[i].parts[k];
+			struct tool *t = p->kind == LLM_TOOL_RESULT && p->id.n
+			                     ? map_get(&sp->tool_ids, p->id.p, p->id.n)
+			                     : NULL;
+
+			for (; t; t = t->next_same_id) {
+				struct owner o = owner_of(sp, t->turn->conversation);
+
+				if (p->id.n >= TELLING_ID || same_process(&o, f->process) ||
+				    same_session(sp, &o, f))
+					return found(&o, "tool_call_id", 0.9);
+			}
+		}
+	return (struct found){0};
+}
+
+/* The same first prompt, an answer that nobody knows: only where it can be meant alone. */
+static struct found find_prompt(struct spans *sp, const struct flight *f)
+{
+	for (size_t n = f->chain.answered ? f->chain.answered - 1 : 0; n > 0; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+		const struct owner *only = NULL;
+
+		for (size_t i = 0; h && i < h->n; i++) {
+			if (!same_process(&h->owners[i], f->process) ||
+			    !open_conversation(sp, h->owners[i].serial))
+				continue;
+			if (only)
+				return (struct found){0};
+			only = &h->owners[i];
+		}
+		if (only)
+			return found(only, "prompt", 0.5);
+	}
+	return (struct found){0};
+}
+
+static struct found find_conversation(struct spans *sp, const struct flight *f, bool ended)
+{
+	struct found r = find_retry(sp, f);
+
+	if (r.any || !f->chain.answered)
+		return r;
+	r = find_session(sp, f);
+	if (!r.any)
+		r = find_prefix(sp, f);
+	if (!r.any)
+		r = find_tool_id(sp, f);
+	/* Until the call has ended, the answer that it continues may still be on its way. */
+	if (!r.any && ended)
+		r = find_prompt(sp, f);
+	return r;
+}
+
+/* ---- calls ---- */
+
+static struct tool *tool_of(struct spans *sp, const struct conversation *c, const struct llm_part *p)
+{
+	struct tool *t = p->id.n ? map_get(&sp->tool_ids, p->id.p, p->id.n) : NULL;
+	struct turn *turn;
+
+	for (; t; t = t->next_same_id)
+		if (t->turn->conversation == c)
+			return t;
+	if (p->id.n)
+		return NULL;
+	/* Gemini: no ids, results in the order of the calls. */
+	TAILQ_FOREACH(turn, &c->turns, in_conversation)
+	{
+		TAILQ_FOREACH(t, &turn->tools, in_turn)
+		{
+			if (!t->call_id.n && !t->answered && (!p->name.n || slice_eq(t->name, p->name)))
+				return t;
+		}
+	}
+	return NULL;
+}
+
+/* Index of the first message behind the last one of the assistant. */
+static size_t newest_messages(const struct llm_messages *in)
+{
+	size_t i = in->n;
+
+	while (i > 0) {
+		const struct llm_message *m = &in->v[i - 1];
+
+		if (slice_eq(m->role, SLICE("assistant")) || slice_eq(m->role, SLICE("model")) ||
+		    (m->n_parts && m->parts[0].kind == LLM_TOOL_CALL))
+			break;
+		i--;
+	}
+	return i;
+}
+
+/* Notes at the open calls which part of the request answers them. */
+static bool note_results(struct spans *sp, struct conversation *c, const struct llm_messages *in, uint64_t ts)
+{
+	size_t newest = newest_messages(in);
+	bool any = false;
+
+	for (size_t i = 0; i < in->n; i++)
+		for (size_t k = 0; k < in->v[i].n_parts; k++) {
+			const struct llm_part *p = &in->v[i].parts[k];
+			if (p->kind != LLM_TOOL_RESULT || (!p->id.n && i < newest))
+				continue;
+
+			struct tool *t = tool_of(sp, c, p);
+			if (!t)
+				continue;
+			t->answered = ts > t->asked ? ts : t->asked;
+			t->result = p;
+			any = true;
+		}
+	return any;
+}
+
+/* The results that this request carries. Returns whether there was an open call for one. */
+static bool answer_tools(struct spans *sp, struct conversation *c, const struct flight *f)
+{
+	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
+	struct turn *turn;
+	struct tool *t, *next;
+
+	if (sp->n_tools == 0 || !note_results(sp, c, &f->call->input, ts))
+		return false;
+	/* All are marked before the first run is placed: it may hang on any of them. */
+	TAILQ_FOREACH(turn, &c->turns, in_conversation)
+	{
+		TAILQ_FOREACH(t, &turn->tools, in_turn)
+		{
+			if (t->result)
+				runs_place(sp, t->agent, t->answered);
+		}
+	}
+	TAILQ_FOREACH(turn, &c->turns, in_conversation)
+	{
+		for (t = TAILQ_FIRST(&turn->tools); t; t = next) {
+			next = TAILQ_NEXT(t, in_turn);
+			if (t->result)
+				tool_close(sp, t, t->result, ts);
+		}
+	}
+	return true;
+}
+
+static struct turn *turn_for(struct spans *sp, struct conversation *c, struct flight *f, bool retry,
+                             bool answered)
+{
+	struct turn *t = c->turn;
+	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
+
+	if (t && !retry && f->chain.new_prompt && !(t->asks_tools && answered)) {
+		turn_leave(sp, t, ts);
+		t = NULL;
+	}
+	if (!t) {
+		t = turn_new(sp, c, f);
+		c->turn = t;
+	}
+	return t;
+}
+
+static void join(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
+{
+	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
+
+	f->conversation = c;
+	f->kind = why->retry ? "retry" : "main";
+	f->why = why->any ? why->why : (struct link_reason){"new", 1.0};
+	LIST_INSERT_HEAD(&c->flights, f, in_conversation);
+	TAILQ_REMOVE(&sp->lru, c, lru);
+	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
+
+	bool answered = answer_tools(sp, c, f);
+	struct process *before = c->process;
+	if (before && before != f->process)
+		runs_place(sp, before, ts);
+	f->turn = turn_for(sp, c, f, why->retry, answered);
+	f->turn->flights++;
+	c->process = process_ref(f->process);
+	process_unref(before);
+	f->process->conversation = c->serial;
+	c->last = ts > c->last ? ts : c->last;
+}
+
+static void locate(struct spans *sp, struct flight *f, bool ended)
+{
+	struct found r = find_conversation(sp, f, ended);
+	struct conversation *c = r.any ? open_conversation(sp, r.owner.serial) : NULL;
+
+	if (!r.any && f->chain.answered && !ended)
+		return;
+	if (!c)
+		c = conversation_new(sp, f, r.any ? &r.owner : NULL);
+	join(sp, f, c, &r);
+	keep_limits(sp, sp->now);
+}
+
+static struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts);
+
+static struct flight *flight_new(struct spans *sp, struct llm_call *call)
+{
+	struct flight *f = xcalloc(1, sizeof(*f));
+
+	f->call = call;
+	call->user = f;
+	f->chat = id_chat(sp->conf.instance, call);
+	LIST_INSERT_HEAD(&sp->flights, f, in_all);
+	return f;
+}
+
+static void take_begin(struct spans *sp, struct flight *f)
+{
+	struct llm_call *call = f->call;
+
+	f->process = process_ref(enter_process(sp, &call->conn.id.proc, call->request_start));
+	chain_extend(&f->chain, &sp->heads.key, &f->arena, call->input.v, call->input.n);
+	locate(sp, f, false);
+	if (!call->is_server)
+		f->process->is_agent = true;
+}
+
+static void flight_free(struct flight *f)
+{
+	if (f->conversation)
+		LIST_REMOVE(f, in_conversation);
+	LIST_REMOVE(f, in_all);
+	process_unref(f->process);
+	arena_release(&f->arena);
+	free(f);
+}
+
+/* An answer may come late: the next request may have begun before this one's last byte. */
+static void answer_from_flights(struct spans *sp, struct conversation *c)
+{
+	struct flight *f;
+
+	LIST_FOREACH(f, &c->flights, in_conversation)
+	answer_tools(sp, c, f);
+}
+
+static bool ask_tools(struct spans *sp, const struct flight *f)
+{
+	const struct llm_call *call = f->call;
+	struct turn *turn = f->turn;
+	uint64_t index = 0;
+
+	for (size_t i = 0; i < call->output.n; i++)
+		for (size_t k = 0; k < call->output.v[i].n_parts; k++) {
+			const struct llm_part *p = &call->output.v[i].parts[k];
+			if (p->kind != LLM_TOOL_CALL || p->is_server)
+				continue;
+
+			struct span_id id = id_tool(&f->chat, index++);
+			if (call->is_server)
+				continue;
+			struct tool *t = tool_new(&sp->content, turn, f->process, p);
+			t->id = id;
+			t->streamed = call->first_token ? call->first_token : call->response_start;
+			t->asked = call->end;
+			t->lost_seen = sp->life_lost;
+			TAILQ_INSERT_TAIL(&turn->tools, t, in_turn);
+			TAILQ_INSERT_TAIL(&f->process->tools, t, in_agent);
+			tool_index(sp, t);
+			sp->n_tools++;
+			sp->tool_bytes += t->arena.bytes;
+		}
+	return index > 0;
+}
+
+static void leave_heads(struct spans *sp, struct flight *f)
+{
+	struct conversation *c = f->conversation;
+	struct owner o = owner_of(sp, c);
+	const struct llm_call *call = f->call;
+
+	if (f->chain.n == 0)
+		return;
+	heads_add(&sp->heads, f->chain.v[f->chain.n - 1], &o);
+	c->tip = f->chain.v[f->chain.n - 1];
+	for (size_t i = 0; i < call->output.n; i++) {
+		struct chain with = f->chain;
+
+		chain_extend(&with, &sp->heads.key, &f->arena, &call->output.v[i], 1);
+		if (with.n > f->chain.n) {
+			heads_add(&sp->heads, with.v[with.n - 1], &o);
+			c->tip = with.v[with.n - 1];
+		}
+	}
+}
+
+static void note_outcome(struct flight *f)
+{
+	const struct llm_call *call = f->call;
+	struct conversation *c = f->conversation;
+	struct turn *t = f->turn;
+
+	t->failed = call->error_type.p || call->error_message.p || call->status >= 400;
+	t->error_type = t->failed ? arena_dup(&t->arena, call->error_type) : (struct slice){NULL, 0};
+	t->error_message = t->failed ? arena_dup(&t->arena, call->error_message) : (struct slice){NULL, 0};
+	c->has_failed = f->chain.n && (t->failed || call->state != LLM_COMPLETE);
+	if (c->has_failed) {
+		c->failed_tip = f->chain.v[f->chain.n - 1];
+		c->failed_at = call->end;
+	}
+	if (!t->provider.p)
+		t->provider = arena_dup(&t->arena, slice_str(call->provider));
+	if (!t->model.p)
+		t->model = arena_dup(&t->arena, call->request_model);
+}
+
+static void take_end(struct spans *sp, struct llm_call *call)
+{
+	struct flight *f = call->user;
+
+	if (!f->conversation)
+		locate(sp, f, true);
+
+	struct conversation *c = f->conversation;
+	struct turn *t = f->turn;
+	emit_chat(sp, f);
+	usage_add(&t->usage, &call->usage);
+	usage_add(&c->usage, &call->usage);
+	intervals_add(&t->model_time, call->request_start, call->end);
+	if (call->end > t->end)
+		t->end = call->end;
+	if (call->end > c->last)
+		c->last = call->end;
+	note_outcome(f);
+	leave_heads(sp, f);
+	bool asks = ask_tools(sp, f);
+	if (asks || !t->failed)
+		t->asks_tools = asks;
+	flight_free(f);
+	call->user = NULL;
+	llm_call_free(call);
+
+	t->flights--;
+	if (asks)
+		answer_from_flights(sp, c);
+	if (t->closing && t->flights == 0)
+		turn_close(sp, t, sp->now);
+	keep_limits(sp, sp->now);
+}
+
+/* ---- processes ---- */
+
+static void lose_process(struct spans *sp, struct process *p, uint64_t ts)
+{
+	if (p->run)
+		run_end(sp, p->run, ts, NULL, true);
+	process_end(&sp->processes, p);
+}
+
+static struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts)
+{
+	struct process *stale = process_stale(&sp->processes, id);
+	struct process *p = process_find(&sp->processes, id);
+
+	if (!p && stale)
+		lose_process(sp, stale, ts);
+	if (!p && (stale = process_surplus(&sp->processes)))
+		lose_process(sp, stale, ts);
+	return process_get(&sp->processes, id);
+}
+
+static void take_fork(struct spans *sp, const struct ev_fork *rec)
+{
+	struct process *parent = process_ref(enter_process(sp, &rec->parent, rec->head.ts));
+	struct process *child = enter_process(sp, &rec->child, rec->head.ts);
+
+	process_fork(&sp->processes, parent, child);
+	process_unref(parent);
+}
+
+static void take_exec(struct spans *sp, const struct ev_exec *rec)
+{
+	struct process *p = enter_process(sp, &rec->proc, rec->head.ts), *agent = process_agent(p->parent);
+	struct run *before = p->run;
+
+	p->n_execs++;
+	exec_name(rec, p->exe, sizeof(p->exe));
+	if (before)
+		run_end(sp, before, rec->head.ts, NULL, false);
+	if (!agent) {
+		sp->stats.unlinked_processes++;
+		p->run = NULL;
+		run_unref(before);
+		return;
+	}
+	p->run = run_new(p, agent, rec, id_process(sp->conf.instance, &rec->proc, p->n_execs));
+	p->run->lost_seen = sp->life_lost;
+	run_unref(before);
+	runs_hold(sp, p->run);
+}
+
+static void take_exit(struct spans *sp, const struct ev_exit *rec)
+{
+	struct process *p = process_find(&sp->processes, &rec->proc);
+
+	if (!p)
+		return;
+	if (p->run)
+		run_end(sp, p->run, rec->head.ts, &rec->status, false);
+	process_end(&sp->processes, p);
+}
+
+/* ---- what comes in ---- */
+
+static void take(struct spans *sp, const struct reorder_item *item)
+{
+	if (item->ts > sp->now)
+		sp->now = item->ts;
+	switch (item->what) {
+	case HAPPENS_FORK:
+		take_fork(sp, (const struct ev_fork *)(const void *)item->record);
+		break;
+	case HAPPENS_EXEC:
+		take_exec(sp, (const struct ev_exec *)(const void *)item->record);
+		break;
+	case HAPPENS_EXIT:
+		take_exit(sp, (const struct ev_exit *)(const void *)item->record);
+		break;
+	case HAPPENS_BEGIN:
+		take_begin(sp, item->call->user);
+		break;
+	case HAPPENS_END:
+		take_end(sp, item->call);
+		break;
+	}
+	free(item->record);
+}
+
+static void take_ready(struct spans *sp, bool all)
+{
+	struct reorder_item item;
+
+	while (reorder_take(&sp->reorder, all, &item))
+		take(sp, &item);
+}
+
+static void on_begin(void *ctx, struct llm_call *call)
+{
+	struct spans *sp = ctx;
+
+	if (sp->finished)
+		return;
+	struct flight *f = flight_new(sp, call);
+	f->begun = reorder_call(&sp->reorder, HAPPENS_BEGIN,
+	                        call->request_end ? call->request_end : call->request_start, call);
+	take_ready(sp, false);
+}
+
+static void on_end(void *ctx, struct llm_call *call)
+{
+	struct spans *sp = ctx;
+
+	if (sp->finished) {
+		llm_call_free(call);
+		return;
+	}
+	/* Never before its begin: a server may have answered before the request's last byte. */
+	const struct flight *f = call->user;
+	reorder_call(&sp->reorder, HAPPENS_END, call->end > f->begun ? call->end : f->begun, call);
+	take_ready(sp, false);
+}
+
+const struct llm_events spans_llm_events = {.begin = on_begin, .end = on_end};
+
+void spans_fork(struct spans *sp, const struct ev_fork *rec)
+{
+	reorder_record(&sp->reorder, HAPPENS_FORK, &rec->head, sizeof(*rec));
+	take_ready(sp, false);
+}
+
+void spans_exec(struct spans *sp, const struct ev_exec *rec)
+{
+	reorder_record(&sp->reorder, HAPPENS_EXEC, &rec->head, sizeof(*rec) + rec->argv_len + rec->cwd_len);
+	take_ready(sp, false);
+}
+
+void spans_exit(struct spans *sp, const struct ev_exit *rec)
+{
+	reorder_record(&sp->reorder, HAPPENS_EXIT, &rec->head, sizeof(*rec));
+	take_ready(sp, false);
+}
+
+void spans_life_lost(struct spans *sp, uint64_t total)
+{
+	if (total > sp->life_lost)
+		sp->life_lost = total;
+}
+
+void spans_tick(struct spans *sp, uint64_t now)
+{
+	struct conversation *c;
+
+	reorder_tick(&sp->reorder, now);
+	take_ready(sp, false);
+	while ((c = TAILQ_FIRST(&sp->lru)) && LIST_EMPTY(&c->flights) && c->last + CONVERSATION_IDLE < now)
+		conversation_close(sp, c, now);
+}
+
+void spans_finish(struct spans *sp, uint64_t now)
+{
+	struct conversation *c;
+	struct flight *f;
+	struct run *r;
+
+	if (sp->finished)
+		return;
+	take_ready(sp, true);
+	sp->finished = true;
+	runs_place_all(sp);
+	while ((r = TAILQ_FIRST(&sp->running)))
+		run_end(sp, r, now, NULL, true);
+	while ((c = TAILQ_FIRST(&sp->lru)))
+		conversation_close(sp, c, now);
+	while ((f = LIST_FIRST(&sp->flights))) {
+		f->call->user = NULL;
+		flight_free(f);
+	}
+}
+
+const struct span_stats *spans_stats(struct spans *sp)
+{
+	sp->stats.open_conversations = sp->by_serial.n;
+	sp->stats.open_tools = sp->n_tools;
+	sp->stats.live_processes = sp->processes.n;
+	return &sp->stats;
+}
+
+static void ignore_span(void *ctx, const struct span *s)
+{
+	(void)ctx;
+	(void)s;
+}
+
+void spans_free(struct spans *sp)
+{
+	static const struct span_events nobody = {.span = ignore_span};
+
+	if (!sp)
+		return;
+	sp->ev = &nobody;
+	spans_finish(sp, sp->now);
+	reorder_release(&sp->reorder);
+	processes_release(&sp->processes);
+	heads_release(&sp->heads);
+	map_release(&sp->by_serial);
+	map_release(&sp->tool_ids);
+	free(sp);
+}

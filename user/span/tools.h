@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tools.h - tool calls between the answer that asks for them and the request
+ * that brings their results.
+ *
+ *   asked     the response that holds the call has ended
+ *   started   the first process that hangs directly below the call
+ *   ended     the exit of the last such process, else answered
+ *   answered  the request that carries the result began
+ *
+ * A process belongs to a call when a string among the call's arguments stands
+ * in the process's argv: agents hand `command` to a shell, as it is or quoted
+ * (eval 'CMD').
+ */
+#ifndef SPANTAP_TOOLS_H
+#define SPANTAP_TOOLS_H
+
+#include "span/content.h"
+#include "span/processes.h"
+
+#define TOOLS_MAX        8192         /* open calls; then the least active conversation is closed */
+#define TOOLS_BYTES_MAX  (256u << 20) /* of what they hold */
+#define TOOL_STRINGS_MAX 16   /* argument strings that are looked for in argv, the longest first found */
+#define TOOL_STRING_MAX  8192 /* bytes of one: argv holds no more than EV_ARGV_MAX */
+
+struct turn;
+
+struct tool {
+	struct span_id id;
+	struct turn *turn;
+	struct process *agent;
+	struct slice call_id, name; /* as on the wire */
+	struct slice arguments;     /* as the span shows them */
+	struct slice label;         /* the name, cleaned */
+	struct slice shown_id;      /* the call id, cleaned */
+	struct slice strings[TOOL_STRINGS_MAX], quoted[TOOL_STRINGS_MAX];
+	size_t n_strings;
+	uint64_t streamed; /* the response had begun: an agent may start a tool before it ends */
+	uint64_t asked, started, ended, answered;
+	unsigned running;              /* direct processes that have not ended */
+	const struct llm_part *result; /* only while it is being answered */
+	uint64_t masks, lost_seen;
+	struct arena arena;
+
+	TAILQ_ENTRY(tool) in_turn, in_agent;
+	struct tool *next_same_id;
+};
+
+/* The references are taken; lists are the caller's. */
+struct tool *tool_new(struct content *c, struct turn *turn, struct process *agent,
+                      const struct llm_part *part);
+void tool_free(struct tool *t);
+/* How many bytes of the call's arguments stand in argv; 0: no evidence. */
+size_t tool_match(const struct tool *t, const struct slice *argv, size_t n);
+
+#endif

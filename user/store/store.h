@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store.h - the spans on disk: a directory with one SQLite database.
+ *
+ *   DIR/            0700, belongs to the user who writes it
+ *   DIR/spantap.db  0600, WAL mode; a span is written once and never changed
+ *   DIR/lock        held by the one writer (flock), its process id inside
+ *
+ * One process writes, any number read, also at the same time: a reader sees
+ * what was committed before its query began.  When store_commit() has returned
+ * 0, the spans inserted before it survive a crash of the process and of the
+ * host (synchronous=FULL: the log is on disk).
+ *
+ * A batch is whole or not there.  After a failed insert the batch is dropped,
+ * further inserts fail with the same error, and so does the commit that ends
+ * the batch: what was not stored is never acknowledged.
+ *
+ * Functions return 0 or a negative errno; store_error() then says what and why.
+ * All text in the database is valid UTF-8: other bytes are replaced by U+FFFD.
+ */
+#ifndef SPANTAP_STORE_H
+#define SPANTAP_STORE_H
+
+#include <sys/types.h>
+
+#include "span/span.h"
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE };
+
+#define STORE_SCHEMA 1 /* PRAGMA user_version of the databases that we write */
+
+/*
+ * Appends the default directory of user `uid`: $XDG_STATE_HOME/spantap or
+ * ~/.local/state/spantap.  The environment counts only when `uid` runs this
+ * process; under sudo it may be root's, so another user's home is looked up.
+ * -ENOENT when the user has no home directory.
+ */
+int store_default_dir(struct buf *out, uid_t uid);
+
+/*
+ * STORE_WRITE creates what is missing and brings an older schema up to date in
+ * one transaction.  On failure *ret is untouched and ret_error holds a message:
+ *   -EBUSY            another process writes; its id is in the message
+ *   -EPROTONOSUPPORT  the schema is newer (or, for a reader, older) than ours
+ *   -EPERM            the directory belongs to someone else or others may write to it
+ *   -ENOENT           STORE_READ: there is no store
+ */
+int store_open(const char *dir, enum store_mode mode, struct store **ret, struct buf *ret_error);
+const char *store_error(const struct store *st); /* of the last call that failed */
+void store_close(struct store *st);              /* accepts NULL; an open batch is dropped */
+
+/* Writing. Spans belong to the capture begun last. */
+int store_capture_begin(struct store *st, const uint8_t instance[16], const char *command, uint64_t wall_ns);
+int store_insert(struct store *st, const struct span *s); /* 1: a span of this id is there already, ignored */
+int store_commit(struct store *st);
+
+struct store_counter {
+	const char *name;
+	uint64_t value;
+	bool is_loss; /* recorded as an audit event of its own when not 0 */
+};
+
+/* Ends the capture with its counters and commits. */
+int store_capture_end(struct store *st, uint64_t wall_ns, const struct store_counter *v, size_t n);
+
+/* Reading. */
+struct store_conversation {
+	uint8_t trace[16];
+	struct slice id;             /* gen_ai.conversation.id; absent when there is none */
+	struct slice agent, command; /* absent when not known */
+	struct slice *models;
+	size_t n_models;     /* at most STORE_MODELS_MAX */
+	struct slice text;   /* what the user said first, cut; absent when content was not kept */
+	uint64_t start_wall; /* ns since the epoch */
+	uint64_t duration;   /* ns */
+	uint64_t turns, calls, tools, errors;
+	int64_t input_tokens, output_tokens; /* sums of what is known, LLM_NONE when nothing is */
+	uint64_t calls_without_usage;        /* not in the sums */
+	bool ended;                          /* its last span was written */
+	bool complete;                       /* nothing is missing from any of its spans */
+};
+
+#define STORE_MODELS_MAX 8
+#define STORE_TEXT_MAX   400 /* bytes of store_conversation.text */
+
+/* The newest `limit` conversations, newest first; everything lives in `a`. */
+int store_conversations(struct store *st, size_t limit, struct arena *a, struct store_conversation **ret,
+                        size_t *ret_n);
+/* One of them, by its trace; -ENOENT when it has no call. */
+int store_conversation(struct store *st, const uint8_t trace[16], struct arena *a,
+                       struct store_conversation *ret);
+
+/*
+ * The conversation whose trace id (hex) or conversation id begins with `id`.
+ * -ENOENT: none; -ENOTUNIQ: several, the message lists them.
+ */
+int store_find(struct store *st, struct slice id, uint8_t ret_trace[16]);
+
+/* All spans of a trace in order of their start; to be given back with store_spans_free(). */
+int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, size_t *ret_n);
+void store_spans_free(struct span *v, size_t n);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream.h - records in, ordered bytes with explicit holes out.
+ *
+ * The kernel side numbers every byte of every direction of a connection.  A
+ * record whose offset is beyond what was seen so far proves a hole; a close or
+ * totals record proves one at the tail.  Nothing downstream ever sees bytes
+ * out of order, twice, or joined over a hole without a gap() in between.
+ *
+ * A connection that was closed while its last data records are still on their
+ * way (the rings are read one after the other) is finished when both directions
+ * are whole, or by streams_expire().
+ */
+#ifndef SPANTAP_STREAM_H
+#define SPANTAP_STREAM_H
+
+#include <linux/types.h>
+
+#include "../../bpf/events.h"
+#include "base/slice.h"
+
+enum gap_cause {
+	GAP_RING = 1,       /* the data ring was full */
+	GAP_UNREADABLE = 2, /* the kernel could not read the tracee's memory */
+	GAP_CRASH = 3,      /* the record crashed the decoder and was skipped */
+	GAP_UNKNOWN = 4,    /* a number is missing and nobody says why */
+};
+
+const char *gap_cause_name(enum gap_cause cause);
+
+/* A connection as the stages downstream see it; valid until close() returned. */
+struct conn_info {
+	struct ev_conn_id id;
+	enum ev_lib lib;
+	bool late;         /* the connection may be older than the attachment */
+	uint64_t first_ts; /* of its first record */
+};
+
+/* Downstream. `conn` is what open() returned. */
+struct stream_events {
+	void *(*open)(void *ctx, const struct conn_info *info);
+	void (*bytes)(void *conn, enum ev_dir dir, uint64_t ts, struct slice bytes);
+	void (*gap)(void *conn, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause);
+	/* The last call for conn. complete: the end was seen, no byte is missing at the tail. */
+	void (*close)(void *conn, uint64_t ts, bool complete);
+};
+
+struct streams;
+
+struct stream_stats {
+	uint64_t bytes;      /* delivered downstream */
+	uint64_t lost_bytes; /* reported as gaps */
+	uint64_t repeated;   /* bytes dropped because they were delivered before */
+	uint64_t conns;      /* connections opened */
+	uint64_t open;       /* connections open now */
+	uint64_t refused;    /* records dropped: STREAMS_MAX connections are open */
+};
+
+#define STREAMS_MAX         65536         /* open connections */
+#define STREAM_CLOSE_GRACE  1000000000ull /* ns that a closed connection waits for its last bytes */
+
+struct streams *streams_new(const struct stream_events *ev, void *ctx);
+/* `data` has data->len payload bytes behind it unless EV_DATA_UNREADABLE is set; checked by the caller. */
+void streams_data(struct streams *ss, const struct ev_data *data);
+/* EV_CONN_CLOSE and EV_TOTALS. */
+void streams_conn(struct streams *ss, const struct ev_conn *rec);
+/* The process is gone: its connections can produce nothing more. */
+void streams_exit(struct streams *ss, const struct ev_proc *proc, uint64_t ts);
+/* Treats the `len` payload bytes of a record that must not be parsed as a hole. */
+void streams_poison(struct streams *ss, const struct ev_data *data);
+/* Finishes closed connections that waited long enough for their last bytes. */
+void streams_expire(struct streams *ss, uint64_t now);
+/* Closes every connection, e.g. at the end of the capture. */
+void streams_finish(struct streams *ss, uint64_t ts);
+const struct stream_stats *streams_stats(const struct streams *ss);
+void streams_free(struct streams *ss);
+
+#endif
