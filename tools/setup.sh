@@ -30,10 +30,10 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 build_packages=(
     gcc make pkg-config clang llvm git python3 openssl ca-certificates
     libbpf-dev libelf-dev zlib1g-dev libyyjson-dev libllhttp-dev
-    libsqlite3-dev libseccomp-dev libsodium-dev libcap-ng-dev
+    libsqlite3-dev libseccomp-dev libsodium-dev libssl-dev
 )
 test_packages=(
-    clang-format curl python3-requests python3-httpx python3-h2
+    libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2
     sqlite3 procps util-linux iproute2 debootstrap
 )
 declare -A min_version=()               # package -> oldest version that will do

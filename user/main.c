@@ -6,8 +6,7 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "jail/spawn.h"
-
-#define VERSION "0.1"
+#include "sink/otlp_json.h"
 
 static const struct cmd *const commands[] = {&cmd_run, &cmd_ls, &cmd_show, &cmd_replay, &cmd_doctor};
 
@@ -32,7 +31,7 @@ int main(int argc, char **argv)
 		return CMD_OK;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		puts("spantap " VERSION);
+		puts("spantap " SPANTAP_VERSION);
 		return CMD_OK;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)

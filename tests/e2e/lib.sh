@@ -45,6 +45,7 @@ provider() {
 	export BASE_URL=https://localhost:$(cat "$T/p$n/port") CA_FILE=$T/p$n/ca.pem
 	export NODE_EXTRA_CA_CERTS=$CA_FILE
 	TRUTH=$T/p$n/truth.jsonl
+	ALL_TRUTH=$TRUTH
 }
 
 # traced NAME CMD...: runs CMD under spantap with a store of its own; leaves
@@ -66,3 +67,23 @@ check() {
 		fail "$name"
 	}
 }
+
+# mark: from here on, count the provider's exchanges anew (see exchanges).
+mark() { MARK=$(wc -l <"$ALL_TRUTH"); }
+
+# exchanges N NAME: waits until N exchanges have ended since mark; TRUTH is then $T/NAME.truth, which holds these.
+exchanges() {
+	for _ in $(seq 100); do
+		[ "$(wc -l <"$ALL_TRUTH")" -lt $((MARK + $1)) ] || break
+		sleep 0.05
+	done
+	TRUTH=$T/$2.truth
+	tail -n +$((MARK + 1)) "$ALL_TRUTH" >"$TRUTH"
+	[ "$(wc -l <"$TRUTH")" = "$1" ] || fail "$2: $(wc -l <"$TRUTH") exchanges instead of $1"
+}
+
+# same WHAT FILE FILE: equal, or the difference is shown.
+same() { cmp -s "$2" "$3" || { diff "$2" "$3" | head -n 20; fail "$1"; }; }
+
+# is WHAT WANTED GOT
+is() { [ "$2" = "$3" ] || fail "$1: '$3' instead of '$2'"; }

@@ -129,6 +129,123 @@ def matches_truth():
     return not bad
 
 
+def damaged_calls(reason):
+    """How many calls are marked incomplete with `reason`; -1 (said why) when any other differs from the truth."""
+    marked = [c for c in chats if c.get("spantap.complete") is False and reason in c.get("spantap.incomplete.reason", "")]
+    whole = {(c.get("spantap.call.request_sha256"), c.get("gen_ai.response.id")): c for c in chats if c not in marked}
+    bad, missing = [], 0
+    for t in truth:
+        c = whole.pop((t["request_sha256"], t["response_id"]), None)
+        missing += c is None
+        bad += [f"exchange {t['seq']}: {d}" for d in differences(c, t)] if c else []
+        if c and c.get("spantap.complete") is not True:
+            bad.append(f"exchange {t['seq']}: incomplete: {c.get('spantap.incomplete.reason')}")
+    if whole or missing != len(marked):
+        bad.append(f"{len(marked)} calls are marked, {missing} have no complete span, {len(whole)} are of no exchange")
+    print("\n".join(bad), end="\n" if bad else "")
+    return -1 if bad else len(marked)
+
+
+def errors_match():
+    """Calls that failed say how, the others do not; retried and aborted ones included."""
+    bad = []
+    for t in truth:
+        for c in chats:
+            if (c.get("spantap.call.request_sha256"), c.get("gen_ai.response.id")) != (t["request_sha256"],
+                                                                                      t["response_id"]):
+                continue
+            want = t["error"] and (t["error"]["type"], t["error"].get("code"))
+            if not want and (c.error or c.get("error.type")):
+                bad.append(f"exchange {t['seq']}: {c} says {c.get('error.type')!r}, the truth has no error")
+            if want and not (c.error and c.get("error.type") in want):
+                bad.append(f"exchange {t['seq']}: {c} says {c.get('error.type')!r}, truth {want!r}")
+            if want and c.get("http.response.status_code") != t["response_status"]:
+                bad.append(f"exchange {t['seq']}: status {c.get('http.response.status_code')}")
+    print("\n".join(bad), end="\n" if bad else "")
+    return not bad
+
+
+# What each command of the scripts starts below its shell.
+STARTS = {"uname -s && ls /etc/hostname": ["uname", "ls"], "printf 'one\ntwo\n' | wc -l": ["wc"],
+          "sleep 0.2; echo first": ["sleep"], "sleep 0.1; echo second | tr a-z A-Z": ["sleep", "tr"],
+          'echo "tool says $((6 * 7))"': []}
+
+
+def tools_match():
+    """Each tool call of the truth has its span, and below it exactly the processes that it started."""
+    bad = []
+    calls = {c["id"]: c for t in truth for c in t["tool_calls"] or []}
+    if sorted(calls) != sorted(s.get("gen_ai.tool.call.id") for s in tools):
+        bad.append(f"tools {[s.get('gen_ai.tool.call.id') for s in tools]}, truth {list(calls)}")
+    seen = []
+    for s in tools:
+        c = calls.get(s.get("gen_ai.tool.call.id"))
+        if not c:
+            continue
+        arguments = json.loads(c["arguments"])
+        below = list(s.descendants())
+        seen += below
+        if s.get("gen_ai.tool.name") != c["name"] or json.loads(s.get("gen_ai.tool.call.arguments")) != arguments:
+            bad.append(f"{s}: {s.attrs}, truth {c}")
+        if s.get("gen_ai.tool.call.result") is None:
+            bad.append(f"{s} has no result")
+        if s.parent not in turns:
+            bad.append(f"{s} is below {s.parent}")
+        if c["name"] != "shell":
+            bad += [f"{s} has {x} below it" for x in below]
+            continue
+        shells = s.children
+        if len(shells) != 1 or argv(shells[0]) != ["/bin/sh", "-c", arguments["command"]]:
+            bad.append(f"{s} has {[argv(x) for x in shells]} below it")
+            continue
+        started = sorted(x.get("process.executable.name") for x in shells[0].children)
+        if started != sorted(STARTS[arguments["command"]]):
+            bad.append(f"{s}: {started} below its shell")
+        for x in below:
+            if x.get("process.exit.code") != 0:
+                bad.append(f"{x}: exit code {x.get('process.exit.code')}")
+            if not (s.start <= x.start and x.end <= s.end):
+                bad.append(f"{x} is not within the time of {s}")
+            if x.parent in processes and x.get("process.parent_pid") != x.parent.get("process.pid"):
+                bad.append(f"{x}: parent pid {x.get('process.parent_pid')}, below {x.parent.get('process.pid')}")
+    bad += [f"{p} {argv(p)} is below no tool" for p in processes if p not in seen]
+    print("\n".join(bad), end="\n" if bad else "")
+    return not bad
+
+
+def times_match(slack=0.05):
+    """
+    The client sees what the server did, and later: request to first byte, to first token and to the end are at
+    least the server's (less a little for the stamps) and at most `slack` seconds more.
+    """
+    bad = []
+    by_key = {(c.get("spantap.call.request_sha256"), c.get("gen_ai.response.id")): c for c in chats}
+    for t in truth:
+        c = by_key[t["request_sha256"], t["response_id"]]
+        pairs = [("headers", c.get("spantap.call.headers_time"), t["t_first_byte"]),
+                 ("end", (c.end - c.start) / 1e9, t["t_end"])]
+        if t["stream"] and not t["error"]:
+            pairs.append(("first token", c.get("gen_ai.response.time_to_first_chunk"), t["t_first_token"]))
+        for what, got, stamp in pairs:
+            want = (stamp - t["t_request_start"]) / 1e9
+            low = want - (slack if what == "end" else 0.002)  # the server stamps the end after its last write
+            if got is None or not low <= got <= want + slack:
+                bad.append(f"exchange {t['seq']}: {what} after {got} s, the server says {want:.6f} s")
+    print("\n".join(bad), end="\n" if bad else "")
+    return not bad
+
+
+def in_shape():
+    """Conversation → turns → chats and tools; every parent exists."""
+    bad = [f"{s} has no parent" for s in spans if s.parent_id and not s.parent]
+    bad += [f"{c} is below {c.parent}" for c in chats if c.parent not in turns]
+    bad += [f"{c} is below {c.parent}" for c in turns if c.parent not in conversations and c.parent not in tools]
+    bad += [f"{s} is not within {s.parent}" for s in chats + tools
+            if s.parent and not (s.parent.start <= s.start and s.end <= s.parent.end)]
+    print("\n".join(bad), end="\n" if bad else "")
+    return not bad
+
+
 def all_complete():
     bad = [s for s in spans if s.get("spantap.complete") is False]
     for s in bad:

@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	if (run(&whole, encodings[data[0] % 3], s, SIZE_MAX) != run(&cut, encodings[data[0] % 3], s, 1u + data[0] / 3 % 32))
+	if (run(&whole, encodings[data[0] % 3], s, SIZE_MAX) !=
+	    run(&cut, encodings[data[0] % 3], s, 1u + data[0] / 3 % 32))
 		abort();
 	if (!slice_eq(buf_slice(&whole), buf_slice(&cut)))
 		abort();

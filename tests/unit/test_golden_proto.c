@@ -23,8 +23,8 @@
 
 #include "proto/print.h"
 
-#define PAGE      4096
-#define ROOM      (16 * PAGE) /* bytes of one turn */
+#define PAGE        4096
+#define ROOM        (16 * PAGE) /* bytes of one turn */
 #define RANDOM_CUTS 300
 
 static char *guarded; /* ROOM bytes, then a page without access */
@@ -73,7 +73,10 @@ static void unescape(struct buf *out, struct slice s)
 			buf_addc(out, (char)byte);
 			n = 4;
 		} else {
-			buf_addc(out, s.p[1] == 'r' ? '\r' : s.p[1] == 'n' ? '\n' : s.p[1] == 't' ? '\t' : s.p[1]);
+			buf_addc(out, s.p[1] == 'r'   ? '\r'
+			              : s.p[1] == 'n' ? '\n'
+			              : s.p[1] == 't' ? '\t'
+			                              : s.p[1]);
 			n = 2;
 		}
 		s = slice_from(s, n);
@@ -133,7 +136,8 @@ static unsigned compare(const char *file, struct slice input, struct slice expec
 		run(&log, input, i < 2 ? i : 2);
 		same = slice_eq(buf_slice(&log), expected);
 		if (!same)
-			print_error("%s, cut %d, input:\n%.*s\ngot:\n%s\n", file, i, (int)input.n, input.p, buf_str(&log));
+			print_error("%s, cut %d, input:\n%.*s\ngot:\n%s\n", file, i, (int)input.n, input.p,
+			            buf_str(&log));
 		buf_release(&log);
 		if (!same)
 			return 1;

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yyjson.h>
@@ -289,7 +291,7 @@ static void test_file(void **state)
 	struct span s = make(1, SPAN_TURN);
 	assert_int_equal(sink_otlp_file.span(sink, &s), 0);
 	assert_int_equal(sink_otlp_file.commit(sink), -ENOSPC);
-	assert_int_equal(sink_otlp_file.commit(sink), -ENOSPC);
+	assert_int_equal(sink_otlp_file.commit(sink), 0); /* the batch is gone: to be given again */
 	sink_otlp_file.close(sink);
 	span_release(&s);
 	conf.otlp_file = NULL;
@@ -300,12 +302,64 @@ static void test_file(void **state)
 	rmdir(dir);
 }
 
+/* A file that can grow no further: it keeps what was committed and not a byte more, and goes on later. */
+static void test_full(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/spantap-otlp-XXXXXX";
+	struct sink_conf conf = {.otlp_file = path};
+	struct rlimit limit, old;
+	const char *why = NULL;
+	struct stat before, after;
+	struct span s = make(1, SPAN_TURN);
+	void *sink, *second;
+	int r = 0;
+
+	close(mkstemp(path));
+	assert_int_equal(sink_otlp_file.open(&conf, &sink, &why), 0);
+	assert_int_equal(sink_otlp_file.open(&conf, &second, &why), -EWOULDBLOCK);
+	assert_non_null(strstr(why, "another process"));
+	free((char *)why);
+	assert_int_equal(sink_otlp_file.span(sink, &s), 0);
+	assert_int_equal(sink_otlp_file.commit(sink), 0);
+	assert_int_equal(stat(path, &before), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	limit = old;
+	limit.rlim_cur = 300000;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	for (unsigned i = 0; i < 5000 && r == 0; i++)
+		r = sink_otlp_file.span(sink, &s);
+	assert_int_equal(r, -EFBIG);
+	assert_int_equal(sink_otlp_file.span(sink, &s), -EFBIG);
+	assert_int_equal(sink_otlp_file.commit(sink), -EFBIG);
+	setrlimit(RLIMIT_FSIZE, &old);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_size, before.st_size);
+	assert_int_equal(sink_otlp_file.span(sink, &s), 0);
+	assert_int_equal(sink_otlp_file.commit(sink), 0);
+	sink_otlp_file.close(sink);
+	struct buf b = file_text(path);
+	struct slice rest = buf_slice(&b), line;
+	for (int i = 0; i < 2; i++) {
+		assert_true(slice_cut(&rest, '\n', &line));
+		yyjson_doc *doc = yyjson_read(line.p, line.n, 0);
+		assert_int_equal(yyjson_arr_size(spans_of(doc)), 1);
+		yyjson_doc_free(doc);
+	}
+	assert_int_equal(rest.n, 0);
+	buf_release(&b);
+	span_release(&s);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_content),
 	    cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,8 +49,12 @@ static const struct {
 } cases[] = {
     {"data: a\n\n", "a|"},
     {"data: a\r\n\r\ndata: b\r\rdata: c\n\n", "a|b|c|"},
-    {"\xef\xbb\xbf""data: bom\n\n", "bom|"},
-    {"\xef\xbb\xbf\xef\xbb\xbf""data: no\n\n", ""},
+    {"\xef\xbb\xbf"
+     "data: bom\n\n",
+     "bom|"},
+    {"\xef\xbb\xbf\xef\xbb\xbf"
+     "data: no\n\n",
+     ""},
     {"data: 1\ndata: 2\ndata\n\n", "1\\n2\\n|"},
     {"data:x\ndata:  two blanks\n\n", "x\\n two blanks|"},
     {"event: ping\ndata: {}\n\ndata: next\n\n", "ping={}|next|"},
@@ -114,7 +118,8 @@ static void test_too_long(void **state)
 		sse_init(&sse, on_event, &log);
 		sse_feed(&sse, 1, SLICE("data: "));
 		for (size_t at = 0; at < SSE_EVENT_MAX; at += piece)
-			sse_feed(&sse, 1, slice_of(big + at, SSE_EVENT_MAX - at < piece ? SSE_EVENT_MAX - at : piece));
+			sse_feed(&sse, 1,
+			         slice_of(big + at, SSE_EVENT_MAX - at < piece ? SSE_EVENT_MAX - at : piece));
 		sse_feed(&sse, 1, SLICE("\ndata: tail\n\ndata: fine\n\n"));
 		assert_string_equal(buf_str(&log), "fine|");
 		assert_int_equal(sse.dropped, 1);

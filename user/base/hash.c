@@ -1,20 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <sodium.h>
+#include <openssl/evp.h>
 
 #include "base/hash.h"
+#include "base/log.h"
+
+static EVP_MD *sha256;
+static EVP_MD_CTX *context;
+
+static void must(int ok)
+{
+	if (!ok)
+		die(EXIT_SPANTAP, "libcrypto has no working SHA-256");
+}
+
+void hash_init(void)
+{
+	if (sha256)
+		return;
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	context = EVP_MD_CTX_new();
+	must(sha256 && context);
+}
+
+struct hash hash_bytes(struct slice s)
+{
+	struct hash h;
+
+	hash_init();
+	must(EVP_Digest(s.p ? s.p : "", s.n, h.b, NULL, sha256, NULL));
+	return h;
+}
 
 struct hash hash_parts(const struct slice *parts, size_t n)
 {
-	crypto_hash_sha256_state st;
 	struct hash h;
 
-	crypto_hash_sha256_init(&st);
+	hash_init();
+	must(EVP_DigestInit_ex(context, sha256, NULL));
 	for (size_t i = 0; i < n; i++) {
 		uint64_t len = parts[i].n;
 
-		crypto_hash_sha256_update(&st, (const unsigned char *)&len, sizeof(len));
-		crypto_hash_sha256_update(&st, (const unsigned char *)(parts[i].p ? parts[i].p : ""), parts[i].n);
+		must(EVP_DigestUpdate(context, &len, sizeof(len)));
+		must(EVP_DigestUpdate(context, parts[i].p ? parts[i].p : "", parts[i].n));
 	}
-	crypto_hash_sha256_final(&st, h.b);
+	must(EVP_DigestFinal_ex(context, h.b, NULL));
 	return h;
 }

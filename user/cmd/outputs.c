@@ -32,7 +32,7 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 		o->sink.store_dir = optarg;
 		return true;
 	case 'c':
-		return level(cmd, &o->content, ret_code);
+		return level(cmd, &o->sink.content, ret_code);
 	case 'O':
 		o->sink.otlp_file = optarg;
 		return true;
@@ -84,9 +84,9 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 
 	o->uid = uid;
 	o->gid = gid;
-	if (o->sink.otlp_file_content > o->content)
+	if (o->sink.otlp_file_content > o->sink.content)
 		return cmd_usage_error(cmd, "--otlp-content %s is above --content %s",
-				       content_level_name(o->sink.otlp_file_content), content_level_name(o->content));
+				       content_level_name(o->sink.otlp_file_content), content_level_name(o->sink.content));
 	if (!o->sink.store_dir) {
 		int err = store_default_dir(&dir, uid);
 

@@ -36,7 +36,7 @@ static int read_instance(int fd, uint8_t ret[16])
 
 static int run(int argc, char **argv)
 {
-	struct outputs out = {.content = CONTENT_REDACTED, .sink = {.otlp_file_content = CONTENT_NONE}};
+	struct outputs out = {.sink = {.content = CONTENT_REDACTED, .otlp_file_content = CONTENT_NONE}};
 	bool otlp_content = false, store = false;
 	int opt, code = 0;
 
@@ -53,7 +53,7 @@ static int run(int argc, char **argv)
 	if (argc - optind != 1)
 		return cmd_usage_error(&cmd_replay, "give one FILE");
 	if (!otlp_content)
-		out.sink.otlp_file_content = out.content;
+		out.sink.otlp_file_content = out.sink.content;
 
 	const char *path = argv[optind];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -80,7 +80,7 @@ static const char *command_line(char *const *argv)
 
 static int run(int argc, char **argv)
 {
-	struct capture cap = {.out = {.content = CONTENT_REDACTED, .sink = {.otlp_file_content = CONTENT_NONE}}};
+	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .otlp_file_content = CONTENT_NONE}}};
 	const char *user = NULL;
 	bool otlp_content = false;
 	int opt, code = 0;
@@ -105,8 +105,8 @@ static int run(int argc, char **argv)
 		return EXIT_SPANTAP;
 	}
 	if (!otlp_content)
-		cap.out.sink.otlp_file_content = cap.out.content;
-	if (cap.out.record_file && cap.out.content != CONTENT_FULL) {
+		cap.out.sink.otlp_file_content = cap.out.sink.content;
+	if (cap.out.record_file && cap.out.sink.content != CONTENT_FULL) {
 		cmd_usage_error(&cmd_run, "--record keeps raw traffic with its secrets: it needs --content full");
 		return EXIT_SPANTAP;
 	}

@@ -39,7 +39,7 @@ struct sink_wire {
 	gid_t gid;
 	int columns;
 	bool color;
-	enum content_level otlp_file_content;
+	enum content_level otlp_file_content, content;
 	uint8_t instance[16];
 };
 
@@ -47,7 +47,6 @@ struct sink_wire {
 struct outputs {
 	struct sink_conf sink;
 	const char *record_file;
-	enum content_level content;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;
 };

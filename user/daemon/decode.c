@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/drain.h"
@@ -229,6 +230,7 @@ int decode_main(void)
 	/* What libraries would open at first use is opened before the jail closes. */
 	if (sodium_init() < 0)
 		die(EXIT_SPANTAP, "cannot initialise libsodium");
+	hash_init();
 	tzset();
 	set_up(&d);
 	d.outbox = outbox_new(d.link, d.conf.generation);

@@ -105,7 +105,7 @@ static size_t take_left(struct probe *p, struct msg *left)
 
 static int start_decode(struct probe *p)
 {
-	struct decode_conf conf = {.content = p->out->content,
+	struct decode_conf conf = {.content = p->out->sink.content,
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
 				   .generation = p->crashes};

@@ -68,7 +68,8 @@ void sink_wire_encode(struct buf *out, const struct outputs *o)
 			      .gid = o->gid,
 			      .columns = o->sink.columns,
 			      .color = o->sink.color,
-			      .otlp_file_content = o->sink.otlp_file_content};
+			      .otlp_file_content = o->sink.otlp_file_content,
+			      .content = o->content};
 	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
 				       o->record_file};
 
@@ -112,7 +113,9 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->record_file = wire_string(&in);
 	o->sink.columns = w.columns;
 	o->sink.color = w.color;
+	o->sink.content = w.content;
 	o->sink.otlp_file_content = w.otlp_file_content;
+	o->sink.content = w.content;
 	memcpy(o->sink.instance, w.instance, sizeof(w.instance));
 }
 
@@ -146,8 +149,11 @@ static int open_recording(const char *path)
 
 static void exporter_failed(struct exporter *e, int err)
 {
+	const char *error = e->ops->error ? e->ops->error(e->state) : NULL;
+
 	if (!e->failed)
-		log_warn("%s: cannot write: %s; spans are kept and tried again", e->ops->name, strerror(-err));
+		log_warn("%s: cannot write: %s; spans are kept and tried again", e->ops->name,
+			 error ? error : strerror(-err));
 	e->failed = true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "llm/apis.h"
 #include "llm/call.h"
@@ -26,7 +26,6 @@ struct pending {
 	bool begun;
 
 	struct buf request;
-	crypto_hash_sha256_state sha;
 	bool request_ended, request_parsed, request_hole, request_cut;
 
 	enum body_form form;
@@ -218,7 +217,6 @@ static void on_request(void *ctx, struct exchange *x)
 		p->next->prev = p;
 	l->list = p;
 	x->user = p;
-	crypto_hash_sha256_init(&p->sha);
 
 	p->call = call_new();
 	p->call->api = api->name;
@@ -239,17 +237,15 @@ static void on_request_body(void *ctx, struct exchange *x, uint64_t ts, struct s
 	p->call->request_bytes += s.n;
 	if (p->request_hole)
 		return;
-	crypto_hash_sha256_update(&p->sha, (const unsigned char *)s.p, s.n);
 	collect(p, &p->request, &p->request_cut, s);
 }
 
 static void set_digest(struct pending *p)
 {
-	unsigned char digest[crypto_hash_sha256_BYTES];
+	struct hash digest = hash_bytes(buf_slice(&p->request));
 	struct buf hex = {0};
 
-	crypto_hash_sha256_final(&p->sha, digest);
-	text_hex(&hex, digest, sizeof(digest));
+	text_hex(&hex, digest.b, sizeof(digest.b));
 	p->call->request_sha256 = arena_dup(&p->call->arena, buf_slice(&hex));
 	buf_release(&hex);
 }

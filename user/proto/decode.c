@@ -37,11 +37,8 @@ static const struct encoding {
 	struct slice name;
 	enum format format;
 } encodings[] = {
-    {{"", 0}, IDENTITY},
-    {{"identity", 8}, IDENTITY},
-    {{"gzip", 4}, GZIP},
-    {{"x-gzip", 6}, GZIP},
-    {{"deflate", 7}, DEFLATE},
+    {{"", 0}, IDENTITY},   {{"identity", 8}, IDENTITY}, {{"gzip", 4}, GZIP},
+    {{"x-gzip", 6}, GZIP}, {{"deflate", 7}, DEFLATE},
 };
 
 struct decoder *decoder_new(struct slice content_encoding, decoder_out out, void *ctx)

@@ -120,11 +120,12 @@ static bool start_line_step(struct head *h, char c)
 			return refuse(h, 1);
 		return true;
 	case REASON:
-		/* Behind the code comes a blank or the end; candidates inside the reason are not tried: that would be quadratic. */
+		/* Behind the code comes a blank or the end; candidates inside the reason are not tried: that
+		 * would be quadratic. */
 		if (c == '\n')
 			h->phase = FIELDS;
 		else if (((unsigned char)c < ' ' && c != '\t' && c != '\r') ||
-			 (!h->at && c != ' ' && c != '\r'))
+		         (!h->at && c != ' ' && c != '\r'))
 			return refuse(h, h->bytes.n - 1);
 		h->at = 1;
 		return true;
@@ -148,7 +149,8 @@ static bool plausible_field(struct slice line)
 		return true;
 	while (i < line.n && is_token(line.p[i]))
 		i++;
-	return i && i < line.n && (line.p[i] == ':' || line.p[i] == ' ') && memchr(line.p + i, ':', line.n - i);
+	return i && i < line.n && (line.p[i] == ':' || line.p[i] == ' ') &&
+	       memchr(line.p + i, ':', line.n - i);
 }
 
 /* A whole line lies at the end of h->bytes. */
@@ -372,7 +374,8 @@ static void parse_start_line(struct slice s, struct head_parsed *p)
 	p->status = (uint16_t)((s.p[0] - '0') * 100 + (s.p[1] - '0') * 10 + s.p[2] - '0');
 }
 
-/* What real peers send and RFC 9112 lets a recipient accept: bare LF, odd bytes in values, a length beside chunked. */
+/* What real peers send and RFC 9112 lets a recipient accept: bare LF, odd bytes in values, a length beside
+ * chunked. */
 static void set_lenient(llhttp_t *l)
 {
 	llhttp_set_lenient_headers(l, 1);

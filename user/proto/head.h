@@ -34,7 +34,8 @@ struct head {
 
 enum head_result { HEAD_MORE, HEAD_COMPLETE, HEAD_REFUSED };
 
-/* The beginning of a start line: DETECT-like, returns the kinds (of `kinds`) it may be; *ret_sure: is, not may be. */
+/* The beginning of a start line: DETECT-like, returns the kinds (of `kinds`) it may be; *ret_sure: is, not
+ * may be. */
 unsigned head_prefix(struct slice s, unsigned kinds, bool *ret_sure);
 
 void head_begin(struct head *h, unsigned kinds, uint64_t ts, uint64_t offset);
@@ -53,11 +54,11 @@ struct head_parsed {
 	enum head_kind kind;
 	struct slice method, target;
 	uint16_t status;
-	uint8_t minor;  /* HTTP/1.minor */
-	bool chunked;   /* Transfer-Encoding ends in chunked */
-	bool coded;     /* a transfer coding other than chunked is applied */
+	uint8_t minor; /* HTTP/1.minor */
+	bool chunked;  /* Transfer-Encoding ends in chunked */
+	bool coded;    /* a transfer coding other than chunked is applied */
 	bool has_length;
-	bool too_many;  /* fields beyond PROTO_HEADERS_MAX were dropped */
+	bool too_many;     /* fields beyond PROTO_HEADERS_MAX were dropped */
 	bool last_extends; /* private: the last value is still growing */
 	uint64_t length;
 	struct http_header v[PROTO_HEADERS_MAX];

@@ -114,7 +114,7 @@ struct http1 {
 	bool request_seen;
 	bool requests_lost; /* since the last request: bytes between requests are missing */
 	bool orphan_seen;   /* since the last request: a response that may be the lost request's */
-	uint32_t doubt; /* how many further requests are marked */
+	uint32_t doubt;     /* how many further requests are marked */
 };
 
 static const char why_guess[] = "which request this response belongs to is a guess";
@@ -350,6 +350,12 @@ static void request_turn(struct http1 *c)
 
 /* --- messages ------------------------------------------------------------------ */
 
+/* A response in work whose framing rests on a head that may be none of its own, or on an unknown method. */
+static bool unsure_body(const struct open *o)
+{
+	return o && (o->orphan || (o->x.status && o->x.damage & DAMAGE_RESPONSE_HEAD));
+}
+
 /* A request begins: what waits for lost response bytes is over, the next response byte is a beginning. */
 static void response_turn(struct http1 *c)
 {
@@ -359,7 +365,7 @@ static void response_turn(struct http1 *c)
 
 	for (struct open *o = waiting; o; o = o->next)
 		found |= o->found;
-	if (c->pipelined || !(boundary_lost(s) || found || (waiting && waiting->orphan)))
+	if (c->pipelined || !(boundary_lost(s) || found || unsure_body(waiting)))
 		return;
 	if (found || waiting != c->last)
 		doubt(c, DOUBT_TURNS);
@@ -453,7 +459,8 @@ static struct open *orphan(struct http1 *c, const struct side *s)
 	return o;
 }
 
-/* The exchange that a response head belongs to; NULL when its request was not seen. See the top of this file. */
+/* The exchange that a response head belongs to; NULL when its request was not seen. See the top of this file.
+ */
 static struct open *whose_response(struct http1 *c, enum trust trust)
 {
 	struct open *o = first_waiting(c), *newest = c->last;
@@ -815,7 +822,12 @@ static void response_hole(struct http1 *c, uint64_t n, enum gap_cause cause)
 
 static void request_hole(struct http1 *c, uint64_t n, enum gap_cause cause)
 {
-	c->requests_lost = c->boundary_lost = true;
+	const struct open *o = c->last;
+
+	/* A further hole before the response is taken to lie in the body that lost its end already. */
+	c->requests_lost |=
+	    !(o && !o->response_done && !o->x.request_end && o->x.damage & DAMAGE_REQUEST_BODY);
+	c->boundary_lost = true;
 	if (c->pipelined)
 		doubt(c, DOUBT_ALWAYS);
 	c->lost += n;
@@ -909,7 +921,8 @@ static enum detect http1_detect(struct slice first)
 	return sure ? DETECT_YES : DETECT_MORE;
 }
 
-static void *http1_open(const struct proto_events *ev, void *ctx, const struct conn_info *info, bool from_start)
+static void *http1_open(const struct proto_events *ev, void *ctx, const struct conn_info *info,
+                        bool from_start)
 {
 	struct http1 *c = xcalloc(1, sizeof(*c));
 

@@ -78,7 +78,7 @@ static void print_request(void *ctx, struct exchange *x)
 		buf_addc(out, ' ');
 		text_escape(out, x->target);
 		buf_addf(out, " %.*s dir=%s start=%" PRIu64 "\n", (int)x->protocol.n, x->protocol.p,
-			 x->request_dir == EV_DIR_WRITE ? "write" : "read", x->request_start);
+		         x->request_dir == EV_DIR_WRITE ? "write" : "read", x->request_start);
 		print_headers(out, x, &x->request_headers);
 	} else {
 		buf_adds(out, "unseen\n");
@@ -106,7 +106,7 @@ static void print_response(void *ctx, struct exchange *x)
 
 	begin_line(out, x);
 	buf_addf(out, "response %u start=%" PRIu64 " head=%" PRIu64 "\n", x->status, x->response_start,
-		 x->response_head);
+	         x->response_head);
 	print_headers(out, x, &x->response_headers);
 }
 
@@ -154,7 +154,7 @@ static void print_end(void *ctx, struct exchange *x)
 	buf_adds(out, "end damage=");
 	print_damage(out, x->damage);
 	buf_addf(out, " lost=%" PRIu64 " cause=%d bytes=%" PRIu64 "/%" PRIu64, x->lost_bytes, (int)x->cause,
-		 x->request_body_bytes, x->response_body_bytes);
+	         x->request_body_bytes, x->response_body_bytes);
 	if (x->response_end)
 		buf_addf(out, " ts=%" PRIu64, x->response_end);
 	if (x->upgraded)

@@ -25,7 +25,8 @@ struct protocol {
 	/* Can be entered in the middle, when the first bytes were not seen. */
 	bool joins;
 	/* from_start: the bytes fed first are the first of the connection. */
-	void *(*open)(const struct proto_events *ev, void *ctx, const struct conn_info *info, bool from_start);
+	void *(*open)(const struct proto_events *ev, void *ctx, const struct conn_info *info,
+	              bool from_start);
 	void (*feed)(void *p, enum ev_dir dir, uint64_t ts, struct slice bytes);
 	void (*gap)(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause);
 	void (*close)(void *p, uint64_t ts, bool complete);

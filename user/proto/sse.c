@@ -29,7 +29,7 @@ static void dispatch(struct sse *s, uint64_t ts)
 		s->dropped++;
 	else if (s->has_data && !s->resync)
 		s->on_event(s->ctx, ts, s->event.n ? buf_slice(&s->event) : slice_of(NULL, 0),
-			    slice_of(buf_slice(&s->data).p, s->data.n - 1));
+		            slice_of(buf_slice(&s->data).p, s->data.n - 1));
 	clear_event(s);
 }
 
@@ -109,7 +109,8 @@ static void end_line(struct sse *s, uint64_t ts, struct slice part)
 	buf_clear(&s->line);
 }
 
-/* The next `c` at or behind p, remembered in *ret so that each byte is looked at once for each kind of line end. */
+/* The next `c` at or behind p, remembered in *ret so that each byte is looked at once for each kind of line
+ * end. */
 static const char *next(const char *p, const char *end, char c, const char **ret)
 {
 	if (*ret < p) {
@@ -154,14 +155,16 @@ void sse_gap(struct sse *s)
 	clear_event(s);
 	s->resync = s->started = true;
 	s->skip_lf = false;
-	/* Whether the hole ended inside a line is not known: the next line end closes a line, not an event. */
+	/* Whether the hole ended inside a line is not known: the next line end closes a line, not an event.
+	 */
 	buf_release(&s->line);
 	buf_addc(&s->line, ':');
 }
 
 bool sse_finish(struct sse *s)
 {
-	bool cut = !s->resync && (s->has_data || s->oversize || s->event.n || (s->line.n && s->line.p[0] != ':'));
+	bool cut =
+	    !s->resync && (s->has_data || s->oversize || s->event.n || (s->line.n && s->line.p[0] != ':'));
 
 	clear_event(s);
 	buf_clear(&s->line);

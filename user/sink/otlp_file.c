@@ -3,9 +3,10 @@
  * otlp_file.c - spans appended to a file, one OTLP JSON request a line, as the
  * Collector's file exporter writes them and its receivers read them.
  *
- * A line is one write(2): after a failed or short write the file is cut back to
- * its last whole line, so that readers never meet half a request.  The batch is
- * kept and written by the next commit.
+ * What was added since the last commit is in the file as a whole or not at all:
+ * when a write or the commit fails, the file is cut back to the last commit, and
+ * the caller hands the spans over again.  The file is locked, so that nobody
+ * else's lines are cut.  What went into a pipe or device cannot be taken back.
  *
  * Content is all or nothing here: what a span carries cannot be reduced
  * afterwards.  Attributes with content, and the status text, are written when
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,90 +24,94 @@
 #include "sink/otlp_json.h"
 #include "sink/sink.h"
 
-#define BATCH_SPANS_MAX 512 /* then a line is written before the next commit */
-#define PENDING_MAX                                                                                          \
-	(64 << 20) /* bytes that wait for a file that takes no more, then the batch is refused               \
-	            */
+#define BATCH_SPANS_MAX 512 /* on one line; a commit ends the line, too */
 
 struct otlp_file {
 	int fd;
 	bool content, regular;
+	off_t committed; /* size of the file at the last commit */
+	int batch_error; /* -errno of a write since then: the batch is gone */
 	struct otlp_json *json;
-	struct buf pending; /* whole lines that are not in the file yet */
+	struct buf line;
 };
 
-static const char *error_text(const char *path, int error)
+static int refuse(const char *path, int error, const char **ret_error)
 {
 	struct buf b = {0};
+	const char *why = strerror(error);
 
-	buf_addf(&b, "cannot open OTLP file '%s': %s", path,
-	         error == ELOOP ? "it is a symbolic link" : strerror(error));
-	return buf_str(&b);
+	if (error == ELOOP)
+		why = "it is a symbolic link";
+	else if (error == EWOULDBLOCK)
+		why = "another process writes to it";
+	buf_addf(&b, "cannot open OTLP file '%s': %s", path, why);
+	*ret_error = buf_str(&b);
+	return -error;
 }
 
 static int open_file(const struct sink_conf *conf, void **ret_state, const char **ret_error)
 {
+	int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
 	char host[HOST_NAME_MAX + 1] = "";
 	struct stat sb;
 
 	*ret_state = NULL;
 	if (!conf->otlp_file)
 		return 0;
-	int fd =
-	    open(conf->otlp_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
-	if (fd < 0) {
+	int fd = open(conf->otlp_file, flags, 0600);
+	if (fd < 0)
+		return refuse(conf->otlp_file, errno, ret_error);
+	bool regular = fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode);
+	if (regular && flock(fd, LOCK_EX | LOCK_NB)) {
 		int error = errno;
 
-		*ret_error = error_text(conf->otlp_file, error);
-		return -error;
+		close(fd);
+		return refuse(conf->otlp_file, error, ret_error);
 	}
 	struct otlp_file *f = xcalloc(1, sizeof(*f));
 	f->fd = fd;
-	f->regular = fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode);
+	f->regular = regular;
+	f->committed = regular ? lseek(fd, 0, SEEK_END) : 0;
 	f->content = conf->content != CONTENT_NONE && conf->otlp_file_content >= conf->content;
 	f->json = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
 	*ret_state = f;
 	return 0;
 }
 
-/* Writes what is pending, all of it or nothing. */
+/* Takes back what was written since the last commit. */
+static void drop(struct otlp_file *f, int error)
+{
+	f->batch_error = error;
+	if (f->regular && ftruncate(f->fd, f->committed))
+		f->regular = false; /* from here on it cannot be undone, as in a pipe */
+}
+
+/* Ends the line and writes it. */
 static int flush(struct otlp_file *f)
 {
-	off_t whole = f->regular ? lseek(f->fd, 0, SEEK_END) : 0;
 	size_t done = 0;
 
-	while (done < f->pending.n) {
-		ssize_t n = write(f->fd, f->pending.p + done, f->pending.n - done);
+	buf_clear(&f->line);
+	otlp_json_write(f->json, &f->line);
+	while (done < f->line.n && !f->batch_error) {
+		ssize_t n = write(f->fd, f->line.p + done, f->line.n - done);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		done += (size_t)n;
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			drop(f, n == 0 ? -EIO : -errno);
 	}
-	if (done == f->pending.n) {
-		buf_clear(&f->pending);
-		return 0;
-	}
-	int error = errno;
-	if (f->regular && done && ftruncate(f->fd, whole))
-		buf_clear(&f->pending); /* half a line stays: written again it would be there twice */
-	return -error;
+	return f->batch_error;
 }
 
 static int add_span(void *state, const struct span *s)
 {
 	struct otlp_file *f = state;
 
-	if (!f)
-		return 0;
-	if (f->pending.n > PENDING_MAX)
-		return -ENOBUFS;
+	if (!f || f->batch_error)
+		return f ? f->batch_error : 0;
 	otlp_json_add(f->json, s, f->content);
-	if (otlp_json_count(f->json) < BATCH_SPANS_MAX)
-		return 0;
-	otlp_json_write(f->json, &f->pending);
-	return flush(f);
+	return otlp_json_count(f->json) < BATCH_SPANS_MAX ? 0 : flush(f);
 }
 
 static int commit(void *state)
@@ -114,12 +120,16 @@ static int commit(void *state)
 
 	if (!f)
 		return 0;
-	otlp_json_write(f->json, &f->pending);
-	if (f->pending.n == 0)
-		return 0;
-	int r = flush(f);
-	if (r == 0 && f->regular && fdatasync(f->fd))
-		r = -errno;
+	if (flush(f) == 0 && f->regular) {
+		off_t end = lseek(f->fd, 0, SEEK_END);
+
+		if (end != f->committed && fdatasync(f->fd))
+			drop(f, -errno);
+		else
+			f->committed = end;
+	}
+	int r = f->batch_error;
+	f->batch_error = 0;
 	return r;
 }
 
@@ -136,7 +146,7 @@ static void close_file(void *state)
 	if (!f)
 		return;
 	otlp_json_free(f->json);
-	buf_release(&f->pending);
+	buf_release(&f->line);
 	close(f->fd);
 	free(f);
 }

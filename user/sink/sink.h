@@ -36,7 +36,10 @@ struct sink_ops {
 	/* 0 and *ret_state, or -errno with *ret_error (static or malloc'ed text, never freed) saying what and why. */
 	int (*open)(const struct sink_conf *conf, void **ret_state, const char **ret_error);
 	int (*span)(void *state, const struct span *s); /* 0 or -errno */
-	/* Makes everything durable; called at least once a second and before an acknowledgement. */
+	/*
+	 * Makes everything durable; called at least once a second and before an acknowledgement.
+	 * When it fails, nothing since the last commit is kept: the caller hands it over again.
+	 */
 	int (*commit)(void *state);
 	/* The capture has ended; `s` may be NULL. */
 	int (*finish)(void *state, const struct sink_summary *s);

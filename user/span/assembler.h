@@ -17,6 +17,8 @@
 #define HELD_MAX       10000 /* runs without a parent span; beyond it the oldest is placed with what is known */
 #define HELD_BYTES_MAX (64u << 20) /* of their argv */
 
+#define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
+
 /* A call between begin() and end(). */
 struct flight {
 	struct llm_call *call;

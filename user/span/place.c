@@ -15,10 +15,12 @@ static void release_held(struct spans *sp, struct run *r)
 
 void runs_hold(struct spans *sp, struct run *r)
 {
-	TAILQ_INSERT_TAIL(&r->agent->held, run_ref(r), held);
+	run_ref(r);
+	TAILQ_INSERT_TAIL(&r->agent->held, r, held);
 	TAILQ_INSERT_TAIL(&sp->held, r, held_all);
 	r->is_held = true;
-	TAILQ_INSERT_TAIL(&sp->running, run_ref(r), running);
+	run_ref(r);
+	TAILQ_INSERT_TAIL(&sp->running, r, running);
 	r->is_running = true;
 	sp->held_bytes += r->bytes;
 	sp->stats.held_processes++;
@@ -39,13 +41,17 @@ static bool may_own(const struct tool *t, const struct run *r, bool argv)
 /* The call whose arguments stand in argv; the longest match, then the earliest call. */
 static void find_match(struct run *r)
 {
+	unsigned looked_at = 0;
 	struct tool *t;
 
-	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	TAILQ_FOREACH_REVERSE(t, &r->agent->tools, tool_list, in_agent)
 	{
+		if (++looked_at > CANDIDATES_MAX)
+			break;
+
 		size_t score = may_own(t, r, true) ? tool_match(t, r->argv, r->n_argv) : 0;
 
-		if (score > r->match_score) {
+		if (score && score >= r->match_score) {
 			r->match = t;
 			r->match_score = score;
 		}
@@ -109,8 +115,11 @@ static struct tool *tool_above(const struct run *r)
 
 	if (memcmp(&r->tool, &r->span_parent, sizeof(r->tool)) != 0)
 		return NULL;
-	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	unsigned looked_at = 0;
+	TAILQ_FOREACH_REVERSE(t, &r->agent->tools, tool_list, in_agent)
 	{
+		if (++looked_at > CANDIDATES_MAX)
+			break;
 		if (memcmp(&t->id, &r->tool, sizeof(t->id)) == 0)
 			return t;
 	}
@@ -136,14 +145,16 @@ static bool place_by_lineage(struct run *r)
 static bool place_by_tools(struct run *r)
 {
 	struct tool *t, *latest = NULL;
-	size_t n = 0;
+	unsigned n = 0, looked_at = 0;
 
 	if (r->match) {
 		hang_on_tool(r, r->match, "argv", 0.95);
 		return true;
 	}
-	TAILQ_FOREACH(t, &r->agent->tools, in_agent)
+	TAILQ_FOREACH_REVERSE(t, &r->agent->tools, tool_list, in_agent)
 	{
+		if (++looked_at > CANDIDATES_MAX)
+			break;
 		if (!may_own(t, r, false))
 			continue;
 		n++;

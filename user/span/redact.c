@@ -522,7 +522,7 @@ static bool mask_userinfo(struct scan *s)
 		if (c == '@')
 			last_at = i;
 	}
-	if (!last_at)
+	if (!last_at || starts_at(s, from, SLICE("[masked:")))
 		return false;
 	if (colon && colon < last_at)
 		from = colon + 1;

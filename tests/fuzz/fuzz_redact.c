@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "span/redact.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* First byte: the mode. The rest as text, and as argv (arguments end with NUL). */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice argv[64], out[64], rest, arg;
+	struct buf once = {0};
+	struct arena a = {0};
+	size_t n = 0;
+
+	if (size < 2)
+		return 0;
+	enum redact_mode mode = data[0] & 1 ? REDACT_SECRETS : REDACT_CREDENTIALS;
+	rest = slice_of(data + 1, size - 1);
+	redact_text(&once, rest, mode);
+	while (n < 64 && slice_cut(&rest, '\0', &arg))
+		argv[n++] = arg;
+	redact_argv(&a, argv, n, out, mode);
+	arena_release(&a);
+	buf_release(&once);
+	return 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "span/span.h"
+
+static struct span example(void)
+{
+	static const struct slice strs[] = {{"a", 1}, {"", 0}, {"b\0c", 3}};
+	struct span s = {.kind = SPAN_TOOL,
+	                 .start = 5000000,
+	                 .end = 7500000,
+	                 .start_wall = 1700000000000000000,
+	                 .status = SPAN_ERROR};
+
+	memset(s.trace, 1, sizeof(s.trace));
+	memset(s.id, 2, sizeof(s.id));
+	s.name = arena_dup(&s.arena, SLICE("execute_tool x"));
+	s.status_message = arena_dup(&s.arena, SLICE("no"));
+	span_set_str(&s, ATTR_TOOL_NAME, SLICE("x\n"));
+	span_set_str(&s, ATTR_TOOL_TYPE, (struct slice){NULL, 0});
+	span_set_str(&s, ATTR_TOOL_CALL_RESULT, SLICE(""));
+	span_set_int(&s, ATTR_SERVER_PORT, -1);
+	span_set_double(&s, ATTR_TOOL_ASKED, 0.25);
+	span_set_double(&s, ATTR_TOOL_ENDED, NAN);
+	span_set_bool(&s, ATTR_COMPLETE, true);
+	span_set_bool(&s, ATTR_COMPLETE, false);
+	span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, strs, 3);
+	return s;
+}
+
+static void prints_what_is_set(void **state)
+{
+	struct span s = example();
+	struct buf b = {0};
+
+	(void)state;
+	span_print(&b, &s, 1000000);
+	assert_string_equal(buf_str(&b), "tool \"execute_tool x\" id=0202020202020202 parent=none "
+	                                 "trace=01010101010101010101010101010101 4.000ms..6.500ms error: no\n"
+	                                 "  gen_ai.tool.name: x\\n\n"
+	                                 "  gen_ai.tool.call.result: \n"
+	                                 "  server.port: -1\n"
+	                                 "  process.command_args: [\"a\", \"\", \"b\\x00c\"]\n"
+	                                 "  spantap.complete: false\n"
+	                                 "  spantap.tool.asked: 0.25\n");
+	buf_release(&b);
+	span_release(&s);
+}
+
+static void survives_the_wire(void **state)
+{
+	struct span s = example(), got;
+	struct buf wire = {0}, again = {0};
+
+	(void)state;
+	span_encode(&wire, &s);
+	assert_int_equal(span_decode(buf_slice(&wire), &got), 0);
+	span_encode(&again, &got);
+	assert_true(slice_eq(buf_slice(&wire), buf_slice(&again)));
+	assert_int_equal(span_get(&got, ATTR_PROCESS_COMMAND_ARGS)->strs.n, 3);
+	assert_null(span_get(&got, ATTR_TOOL_TYPE));
+	span_release(&got);
+
+	/* Cut anywhere, or with a byte changed: refused or decoded, never more. */
+	for (size_t n = 0; n < wire.n; n++) {
+		char *copy = malloc(n ? n : 1);
+
+		memcpy(copy, wire.p, n);
+		assert_int_equal(span_decode(slice_of(copy, n), &got), -EBADMSG);
+		free(copy);
+	}
+	for (size_t i = 0; i < wire.n; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			wire.p[i] = (char)(wire.p[i] ^ (1 << bit));
+			if (span_decode(buf_slice(&wire), &got) == 0)
+				span_release(&got);
+			wire.p[i] = (char)(wire.p[i] ^ (1 << bit));
+		}
+	buf_release(&wire);
+	buf_release(&again);
+	span_release(&s);
+}
+
+static void names_of_levels(void **state)
+{
+	(void)state;
+	for (int i = CONTENT_NONE; i <= CONTENT_FULL; i++)
+		assert_int_equal(content_level_parse(slice_str(content_level_name((enum content_level)i))),
+		                 i);
+	assert_int_equal(content_level_parse(SLICE("all")), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(prints_what_is_set),
+	    cmocka_unit_test(survives_the_wire),
+	    cmocka_unit_test(names_of_levels),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
