@@ -40,7 +40,7 @@ static const struct {
     {"AWS_SECRET_ACCESS_KEY='CANARY'", "CANARY", "api_key"},
     {"postgres://bob:CANARY@db/x", "CANARY", "url_password"},
     {"git clone https://CANARYCANARYCANARYCANARY@host/x", "CANARY", "url_password"},
-    {"https://h/p?a=1&key=CANARY&b=2", "CANARY", "query"},
+    {"https://h/p?a=1&key=CANARY&b=2", "CANARY", "key"},
     {"https://h/p?access_token=CANARY", "CANARY", "token"},
     {"https://h/p?x=1&X-Amz-Signature=CANARY", "CANARY", "query"},
     {"{\"api_key\": \"CANARY\"}", "CANARY", "api_key"},

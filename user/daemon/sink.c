@@ -69,7 +69,7 @@ void sink_wire_encode(struct buf *out, const struct outputs *o)
 			      .columns = o->sink.columns,
 			      .color = o->sink.color,
 			      .otlp_file_content = o->sink.otlp_file_content,
-			      .content = o->content};
+			      .content = o->sink.content};
 	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
 				       o->record_file};
 
@@ -115,7 +115,6 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->sink.color = w.color;
 	o->sink.content = w.content;
 	o->sink.otlp_file_content = w.otlp_file_content;
-	o->sink.content = w.content;
 	memcpy(o->sink.instance, w.instance, sizeof(w.instance));
 }
 

@@ -616,12 +616,15 @@ static void scan_word(struct scan *s)
 
 	if (s->mode == REDACT_SECRETS && mask_shape(s))
 		return;
-	while (end < s->in.n && end - from < LOOK_AHEAD && in_name(s->in.p[end]))
+	while (end < s->in.n && end - from < IDENT_MAX && in_name(s->in.p[end]))
 		end++;
 	note_command(s, from, end);
 	while (end > from && (s->in.p[end - 1] == '.' || s->in.p[end - 1] == '-'))
 		end--;
-	if (!mask_keyed(s, from, end))
+	/* Names end with a separator, or a blank before one. */
+	char c = at(s, end);
+	bool named = c == '=' || c == ':' || c == '\\' || is_blank(c) || is_quote(c);
+	if (!named || !mask_keyed(s, from, end))
 		s->i = run(s->in, from, ALNUM | DASH);
 }
 
