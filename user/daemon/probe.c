@@ -37,6 +37,7 @@
 #define FLUSH_STALL_NS  60000000000ull /* without progress of decode or sink: give up waiting */
 #define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
 #define CRASH_WINDOW_NS 60000000000ull
+#define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_RESTARTS   3
 #define LINK_BUFFER     (4 << 20)
 #define LEFT_MAX        64    /* messages that a crashed decode left unread */
@@ -238,7 +239,12 @@ static void on_decode_death(struct probe *p, int status)
 		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
 		 blamed ? "; the record that it was parsing is left out and marked" : "");
 	p->decode_again_at = 0;
-	if (p->decode.restarts > CRASHES_MAX) {
+	if (p->ending && p->decode.restarts > CRASHES_AT_END) {
+		log_warn("decode crashed %u times at the end: what it still held is lost", p->decode.restarts);
+		p->decode.done = true;
+		close(p->link[0]); /* sink sees the end, and keeps what came */
+		p->link[0] = -1;
+	} else if (!p->ending && p->decode.restarts > CRASHES_MAX) {
 		p->decode_again_at = now + CRASH_WINDOW_NS;
 		log_warn("decode crashed %u times within a minute: next try in %llu s; until then the kernel only counts",
 			 p->decode.restarts, CRASH_WINDOW_NS / 1000000000ull);
@@ -490,12 +496,15 @@ static void finish(struct probe *p)
 	uint64_t until = clock_boot_ns() + FLUSH_STALL_NS;
 	unsigned crashes = p->crashes;
 
+	/* Nobody waits any more for a host to calm down: what was captured is decoded now, crash by crash. */
+	p->ending = true;
+	p->decode.restarts = 0;
+	p->decode_again_at = 0;
 	if (p->loader)
 		loader_stop(p->loader);
 	send_end(p);
 	discover_stop(p->discover);
 	p->discover = NULL;
-	p->decode_again_at = 0;
 	while (!(p->decode.done && p->sink.done) && clock_boot_ns() < until) {
 		turn(p, 50);
 		if (crashes != p->crashes) { /* its successor has not heard the end, if it was read */
