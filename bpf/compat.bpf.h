@@ -5,21 +5,19 @@
 
 #include "core.h"
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-
-/* A private name of the kernel's enum: only whether the value exists in its BTF matters. */
-enum bpf_func_id___loop { BPF_FUNC_loop___loop = 181 };
 
 #define FRAGMENTS_MAX     131072 /* of one call with bpf_loop: 2 GiB, more than SSL_write can take */
 #define FRAGMENTS_UNROLLED 8     /* of one call without it: 128 KiB, the rest is a counted hole */
 
-/* bpf_loop: Linux 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper"). */
-#define has_bpf_loop() bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop)
-
-/* Calls step(i, ctx) until it returns 1, at most n times. */
-#define for_each_fragment(step, ctx, n)                                                                              \
+/*
+ * Calls step(i, ctx) until it returns 1, at most n times; `loop`, a constant, says how.
+ * bpf_loop: Linux 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper").  Before 5.13,
+ * 69c087ba6225 ("bpf: Add bpf_for_each_map_elem() helper"), a program that holds the address of
+ * a function is refused even when the code is dead: hence a constant, and two programs.
+ */
+#define for_each_fragment(loop, step, ctx, n)                                                                        \
 	do {                                                                                                         \
-		if (has_bpf_loop()) {                                                                                \
+		if (loop) {                                                                                          \
 			bpf_loop((n) < FRAGMENTS_MAX ? (n) : FRAGMENTS_MAX, step, ctx, 0);                           \
 		} else {                                                                                             \
 			for (int i_ = 0; i_ < FRAGMENTS_UNROLLED; i_++)                                              \

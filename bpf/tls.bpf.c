@@ -159,7 +159,7 @@ static __always_inline int on_entry(__u64 dir, __u64 tls, __u64 buf, __u64 n_ptr
 	return 0;
 }
 
-static __always_inline int on_return(__u32 dir, int ret)
+static __always_inline int on_return(__u32 dir, int ret, const bool loop)
 {
 	struct followed *f = follow_current();
 
@@ -200,7 +200,7 @@ static __always_inline int on_return(__u32 dir, int ret)
 	    .buf = call.buf,
 	    .left = n,
 	};
-	for_each_fragment(next_fragment, &copy, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
+	for_each_fragment(loop, next_fragment, &copy, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
 	if (copy.left) {
 		count(EV_COUNT_DATA_TOO_LONG, copy.left);
 		copy.lost += copy.left;
@@ -227,7 +227,13 @@ int BPF_KPROBE(tls_write_ex, void *tls, void *buf, __u64 num, void *n)
 SEC("uretprobe")
 int BPF_KRETPROBE(tls_write_return, int ret)
 {
-	return on_return(EV_DIR_WRITE, ret);
+	return on_return(EV_DIR_WRITE, ret, true);
+}
+
+SEC("uretprobe")
+int BPF_KRETPROBE(tls_write_return_no_loop, int ret)
+{
+	return on_return(EV_DIR_WRITE, ret, false);
 }
 
 SEC("uprobe")
@@ -245,7 +251,13 @@ int BPF_KPROBE(tls_read_ex, void *tls, void *buf, __u64 num, void *n)
 SEC("uretprobe")
 int BPF_KRETPROBE(tls_read_return, int ret)
 {
-	return on_return(EV_DIR_READ, ret);
+	return on_return(EV_DIR_READ, ret, true);
+}
+
+SEC("uretprobe")
+int BPF_KRETPROBE(tls_read_return_no_loop, int ret)
+{
+	return on_return(EV_DIR_READ, ret, false);
 }
 
 SEC("uprobe")

@@ -7,6 +7,7 @@ Prints one line a call, in order: its number, the HTTP status, the length of the
 import argparse
 import http.client
 import json
+import os
 import random
 import ssl
 import sys
@@ -25,12 +26,13 @@ parser.add_argument("--at", default="", help="numbers of calls, comma-separated"
 parser.add_argument("--spread-ms", type=int, default=0, help="threads begin at random within this time")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--seconds", type=float, default=0, help="threads repeat their calls for so long")
+parser.add_argument("--leave", action="store_true", help="exit with all connections open")
 options = parser.parse_args()
 url = urllib.parse.urlsplit(options.base_url)
 context = ssl.create_default_context(cafile=options.ca)
 chosen = {int(n) for n in options.at.split(",") if n}
 pauses = random.Random(options.seed)
-outcomes = {}
+outcomes, connections = {}, []
 
 
 def text_of(stream):
@@ -56,6 +58,8 @@ def call(connection, number):
 def work(index, pause):
     time.sleep(pause)
     connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=60)
+    if options.leave:
+        connections.append(connection)
     until, number = time.monotonic() + options.seconds, index
     try:
         while number < index + options.each * options.threads or time.monotonic() < until:
@@ -73,4 +77,8 @@ for t in threads:
     t.join()
 for number in sorted(outcomes):
     print(number, *outcomes[number])
-sys.exit(0 if all(status == 200 for status, _ in outcomes.values()) else 1)
+failed = any(status != 200 for status, _ in outcomes.values())
+sys.stdout.flush()
+if options.leave:
+    os._exit(failed)
+sys.exit(failed)

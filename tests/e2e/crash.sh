@@ -54,7 +54,8 @@ cat >"$T/away.sh" <<'END'
 "$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 --each 7 --word "$1" --at 0,1,2,3,4,5
 sleep 0.5
 for i in 1 2 3; do
-	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 100 --prompt "away $i {n}"
+	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 100 --prompt "away $i {n}" --leave
+	sleep 0.3
 done
 END
 export PY

@@ -15,6 +15,7 @@
 
 struct loader {
 	struct spantap_bpf *bpf;
+	bool loop; /* the kernel has bpf_loop */
 };
 
 /* The last thing that libbpf complained about: the best description there is. */
@@ -54,6 +55,36 @@ static int attach_process_programs(struct loader *l)
 	return b->links.on_exit ? 0 : -errno;
 }
 
+/* Of the programs that exist with and without bpf_loop: those that this kernel accepts. */
+static void choose_programs(struct loader *l)
+{
+	struct spantap_bpf *b = l->bpf;
+
+	l->loop = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, NULL) == 1;
+	bpf_program__set_autoload(b->progs.tls_write_return, l->loop);
+	bpf_program__set_autoload(b->progs.tls_read_return, l->loop);
+	bpf_program__set_autoload(b->progs.tls_write_return_no_loop, !l->loop);
+	bpf_program__set_autoload(b->progs.tls_read_return_no_loop, !l->loop);
+}
+
+#ifdef SPANTAP_TEST_HOOKS
+/* Tests make losses certain with a small ring. */
+static void resize_rings(struct spantap_bpf *bpf)
+{
+	const char *data = getenv("SPANTAP_TEST_DATA_RING"), *life = getenv("SPANTAP_TEST_LIFE_RING");
+
+	if (data)
+		bpf_map__set_max_entries(bpf->maps.data_ring, (__u32)atoi(data));
+	if (life)
+		bpf_map__set_max_entries(bpf->maps.life_ring, (__u32)atoi(life));
+}
+#else
+static void resize_rings(struct spantap_bpf *bpf)
+{
+	(void)bpf;
+}
+#endif
+
 static int set_up(struct loader *l, struct buf *ret_error)
 {
 	int err;
@@ -61,7 +92,9 @@ static int set_up(struct loader *l, struct buf *ret_error)
 	l->bpf = spantap_bpf__open();
 	if (!l->bpf)
 		return fail(ret_error, "open the BPF object", -errno);
+	resize_rings(l->bpf);
 	l->bpf->rodata->wake_at = bpf_map__max_entries(l->bpf->maps.data_ring) / 4;
+	choose_programs(l);
 	err = spantap_bpf__load(l->bpf);
 	if (err)
 		return fail(ret_error, "load the BPF programs", err);
@@ -129,9 +162,9 @@ struct bpf_program *loader_entry(const struct loader *l, int func)
 struct bpf_program *loader_return(const struct loader *l, int func)
 {
 	if (func == TARGET_WRITE || func == TARGET_WRITE_EX)
-		return l->bpf->progs.tls_write_return;
+		return l->loop ? l->bpf->progs.tls_write_return : l->bpf->progs.tls_write_return_no_loop;
 	if (func == TARGET_READ || func == TARGET_READ_EX)
-		return l->bpf->progs.tls_read_return;
+		return l->loop ? l->bpf->progs.tls_read_return : l->bpf->progs.tls_read_return_no_loop;
 	return NULL;
 }
 
