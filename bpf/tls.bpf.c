@@ -5,6 +5,8 @@
  *   int SSL_write(SSL *, const void *buf, int num)                    returns bytes written, <= 0 none
  *   int SSL_write_ex(SSL *, const void *buf, size_t num, size_t *n)   returns 1 and *n, or 0
  *   (the same for SSL_read)                                           OpenSSL 3.0, SSL_write(3), SSL_read(3)
+ *   ssl_write_internal has the form of SSL_write_ex, since 3.2 with flags before the last argument (_ex2);
+ *   ssl_read_internal that of SSL_read_ex
  *
  * Entry keeps the arguments, return decides: a non-blocking call that failed is
  * repeated with the same buffer, so only what the return value (or *n) admits
@@ -220,6 +222,12 @@ int BPF_KPROBE(tls_write, void *tls, void *buf)
 
 SEC("uprobe")
 int BPF_KPROBE(tls_write_ex, void *tls, void *buf, __u64 num, void *n)
+{
+	return on_entry(EV_DIR_WRITE, (__u64)tls, (__u64)buf, (__u64)n);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(tls_write_ex2, void *tls, void *buf, __u64 num, __u64 flags, void *n)
 {
 	return on_entry(EV_DIR_WRITE, (__u64)tls, (__u64)buf, (__u64)n);
 }

@@ -37,6 +37,15 @@ static bool report_feature(struct buf *out, const struct feature *f)
 	return have == 1 || f->need == FEATURE_OPTIONAL;
 }
 
+/* Whether each read and write costs the traced process one trap or a single step more (target/site.h). */
+static const char *site_words(const struct target *t)
+{
+	if (t->slow & ~(1u << TARGET_FREE))
+		return "slow site: the function's first instruction is single-stepped";
+	return t->internal ? "fast site in the function that SSL_write and SSL_write_ex share"
+			   : "fast site at the function's start";
+}
+
 static void report_library(void *ctx, const char *path, const struct target *t)
 {
 	struct buf *out = ctx;
@@ -44,8 +53,9 @@ static void report_library(void *ctx, const char *path, const struct target *t)
 	if (t->err)
 		buf_addf(out, "  FAIL %s: %s\n", path, strerror(-t->err));
 	else if (t->lib)
-		buf_addf(out, "  ok   %s  %s%s\n", path, t->offset[TARGET_WRITE_EX] ? "OpenSSL" : "BoringSSL or old OpenSSL",
-			 t->offset[TARGET_FREE] ? "" : ", no SSL_free: connections end with their process");
+		buf_addf(out, "  ok   %s  %s, %s%s\n", path,
+			 t->lib == EV_LIB_OPENSSL ? "OpenSSL" : "BoringSSL or an old OpenSSL", site_words(t),
+			 t->offset[TARGET_FREE] ? "" : "; no SSL_free: connections end with their process");
 }
 
 static int run(int argc, char **argv)

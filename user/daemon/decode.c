@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -232,6 +233,7 @@ int decode_main(void)
 		die(EXIT_SPANTAP, "cannot initialise libsodium");
 	hash_init();
 	tzset();
+	mallopt(M_ARENA_MAX, 2); /* else malloc counts the processors, in /sys on some versions */
 	set_up(&d);
 	d.outbox = outbox_new(d.link, d.conf.generation);
 	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, &span_events, &d);

@@ -16,26 +16,43 @@ struct pipeline {
 	uint64_t ticked; /* time of the latest tick */
 };
 
+struct pipeline_conn {
+	struct pipeline *pipeline;
+	struct ev_proc proc;
+	struct proto_conn *proto;
+};
+
 static void *on_open(void *ctx, const struct conn_info *info)
 {
-	struct pipeline *p = ctx;
+	struct pipeline_conn *c = xcalloc(1, sizeof(*c));
 
-	return proto_open(&llm_proto_events, p->llm, info);
+	c->pipeline = ctx;
+	c->proc = info->id.proc;
+	c->proto = proto_open(&llm_proto_events, c->pipeline->llm, info);
+	return c;
 }
 
 static void on_bytes(void *conn, enum ev_dir dir, uint64_t ts, struct slice bytes)
 {
-	proto_feed(conn, dir, ts, bytes);
+	struct pipeline_conn *c = conn;
+
+	proto_feed(c->proto, dir, ts, bytes);
 }
 
 static void on_gap(void *conn, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause)
 {
-	proto_gap(conn, dir, ts, n, cause);
+	struct pipeline_conn *c = conn;
+
+	spans_traffic_lost(c->pipeline->spans, &c->proc, ts);
+	proto_gap(c->proto, dir, ts, n, cause);
 }
 
 static void on_close(void *conn, uint64_t ts, bool complete)
 {
-	proto_close(conn, ts, complete);
+	struct pipeline_conn *c = conn;
+
+	proto_close(c->proto, ts, complete);
+	free(c);
 }
 
 static const struct stream_events stream_events = {on_open, on_bytes, on_gap, on_close};

@@ -151,9 +151,9 @@ int loader_idle_fd(const struct loader *l)
 struct bpf_program *loader_entry(const struct loader *l, int func)
 {
 	struct bpf_program *const programs[TARGET_FUNCS] = {
-	    [TARGET_WRITE] = l->bpf->progs.tls_write, [TARGET_WRITE_EX] = l->bpf->progs.tls_write_ex,
-	    [TARGET_READ] = l->bpf->progs.tls_read,   [TARGET_READ_EX] = l->bpf->progs.tls_read_ex,
-	    [TARGET_FREE] = l->bpf->progs.tls_free,
+	    [TARGET_WRITE] = l->bpf->progs.tls_write,         [TARGET_WRITE_EX] = l->bpf->progs.tls_write_ex,
+	    [TARGET_WRITE_EX2] = l->bpf->progs.tls_write_ex2, [TARGET_READ] = l->bpf->progs.tls_read,
+	    [TARGET_READ_EX] = l->bpf->progs.tls_read_ex,     [TARGET_FREE] = l->bpf->progs.tls_free,
 	};
 
 	return programs[func];
@@ -161,7 +161,7 @@ struct bpf_program *loader_entry(const struct loader *l, int func)
 
 struct bpf_program *loader_return(const struct loader *l, int func)
 {
-	if (func == TARGET_WRITE || func == TARGET_WRITE_EX)
+	if (func == TARGET_WRITE || func == TARGET_WRITE_EX || func == TARGET_WRITE_EX2)
 		return l->loop ? l->bpf->progs.tls_write_return : l->bpf->progs.tls_write_return_no_loop;
 	if (func == TARGET_READ || func == TARGET_READ_EX)
 		return l->loop ? l->bpf->progs.tls_read_return : l->bpf->progs.tls_read_return_no_loop;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * assembler.h - the state that spans.c, place.c and emit.c share.
+ * assembler.h - the state that these files share:
  *
- *   spans.c  what happens, in the order of its time stamps: calls find their
- *            conversation and turn, tools are asked and answered
- *   place.c  where the runs of processes hang, decided when a tool is answered
- *            or a turn ends, because only then all candidates are known
- *   emit.c   final spans, built and handed downstream
+ *   spans.c    what happens, in the order of its time stamps: conversations and
+ *              turns begin and end, calls and processes come and go
+ *   locate.c   which conversation a call belongs to
+ *   answers.c  tool calls: asked by an answer, answered by a later request
+ *   place.c    where the runs of processes hang, decided when a tool is answered
+ *              or a turn ends, because only then all candidates are known
+ *   emit.c     final spans, built and handed downstream
  */
 #ifndef SPANTAP_ASSEMBLER_H
 #define SPANTAP_ASSEMBLER_H
@@ -53,6 +55,33 @@ struct spans {
 	bool finished;
 	struct span_stats stats;
 };
+
+static inline uint64_t flight_start(const struct flight *f)
+{
+	return f->call->request_start ? f->call->request_start : f->call->end;
+}
+
+/* locate.c */
+struct found {
+	bool any, retry;
+	struct owner owner;
+	struct link_reason why;
+};
+
+/* `ended`: the call has ended, so the answer that it continues is no longer on its way. */
+struct found find_conversation(struct spans *sp, const struct flight *f, bool ended);
+struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
+struct owner owner_of(const struct spans *sp, const struct conversation *c);
+
+/* answers.c */
+/* Opens the tool calls of the answer; returns whether there are any. */
+bool ask_tools(struct spans *sp, const struct flight *f);
+/* The results that this request carries. Returns whether there was an open call for one. */
+bool answer_tools(struct spans *sp, struct conversation *c, const struct flight *f);
+/* An answer may come late: the next request may have begun before this one's last byte. */
+void answer_from_flights(struct spans *sp, struct conversation *c);
+/* Emits and forgets an open call; result NULL: it was never answered. */
+void tool_close(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now);
 
 /* place.c */
 void runs_hold(struct spans *sp, struct run *r);

@@ -75,6 +75,8 @@ struct turn {
 	bool closing;     /* the next turn has begun */
 	bool asks_tools;  /* the last answer did */
 	bool failed;
+	bool late;           /* it began before its first call that was seen */
+	const char *damaged; /* static text: why it is not whole; NULL: it is as far as known */
 	struct slice error_type, error_message, provider, model;
 	struct llm_usage usage;
 	struct intervals model_time, tool_time;

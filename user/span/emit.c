@@ -257,11 +257,28 @@ static const char *lost_reason(const struct spans *sp, uint64_t seen)
 	return sp->life_lost > seen ? "process records were lost" : NULL;
 }
 
+/* What was lost since the turn began may have been a call of it, or the beginning of the next one. */
+static bool traffic_lost(const struct turn *t)
+{
+	const struct process *p = t->conversation->process;
+
+	return p && p->traffic_lost && p->traffic_lost >= t->start;
+}
+
+static const char *turn_reason(const struct spans *sp, const struct turn *t)
+{
+	if (t->late)
+		return "its beginning was not seen";
+	if (t->damaged)
+		return t->damaged;
+	return traffic_lost(t) ? "traffic of its process was lost" : lost_reason(sp, t->lost_seen);
+}
+
 void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
 {
 	const struct conversation *c = t->turn->conversation;
 	struct span s = span_begin(sp, SPAN_TOOL, t->id, c->trace, t->turn->id);
-	const char *reason = lost_reason(sp, t->lost_seen);
+	const char *reason = t->damaged ? t->damaged : lost_reason(sp, t->lost_seen);
 
 	sp->content.masks = t->masks;
 	set_name(sp, &s, "execute_tool", t->label);
@@ -282,7 +299,8 @@ void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, 
 
 	uint64_t last = t->ended > t->asked ? t->ended : now;
 	uint64_t end = t->answered ? t->answered : last;
-	span_set_double(&s, ATTR_TOOL_ASKED, seconds(t->turn->start, t->asked));
+	if (!t->turn->late && !traffic_lost(t->turn))
+		span_set_double(&s, ATTR_TOOL_ASKED, seconds(t->turn->start, t->asked));
 	if (t->started)
 		span_set_double(&s, ATTR_TOOL_STARTED, seconds(t->asked, t->started));
 	if (t->ended && !t->running)
@@ -312,7 +330,8 @@ void emit_turn(struct spans *sp, struct turn *t)
 	set_conversation(sp, &s, c);
 	set_usage(&s, &t->usage);
 	span_set_int(&s, ATTR_TURN_INDEX, (int64_t)t->index);
-	span_set_double(&s, ATTR_TURN_MODEL_TIME, (double)intervals_union(&t->model_time) / 1e9);
+	if (t->model_time.n)
+		span_set_double(&s, ATTR_TURN_MODEL_TIME, (double)intervals_union(&t->model_time) / 1e9);
 	if (t->tool_time.n)
 		span_set_double(&s, ATTR_TURN_TOOL_TIME, (double)intervals_union(&t->tool_time) / 1e9);
 	if (c->process) {
@@ -325,7 +344,7 @@ void emit_turn(struct spans *sp, struct turn *t)
 		set_why(&s, c->nested_why);
 	if (t->failed)
 		set_error(sp, &s, t->error_type.p ? t->error_type : SLICE("_OTHER"), t->error_message);
-	set_reason(&s, lost_reason(sp, t->lost_seen));
+	set_reason(&s, turn_reason(sp, t));
 	span_end(sp, &s, t->start, t->end);
 }
 

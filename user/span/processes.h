@@ -42,6 +42,7 @@ struct process {
 	struct run_list held;   /* runs below it that have no parent span yet, in order of exec */
 	struct tool_list tools; /* open tool calls that it asked for */
 	uint64_t conversation;  /* serial of the latest */
+	uint64_t traffic_lost;  /* when payload of it was lost last, 0: never */
 
 	TAILQ_ENTRY(process) lru;
 };

@@ -17,7 +17,7 @@
 #define REORDER_MAX       16384        /* records waiting; then the oldest goes at once */
 #define REORDER_BYTES_MAX (64u << 20)  /* of their copies */
 
-enum happening { HAPPENS_FORK, HAPPENS_EXEC, HAPPENS_EXIT, HAPPENS_BEGIN, HAPPENS_END };
+enum happening { HAPPENS_FORK, HAPPENS_EXEC, HAPPENS_EXIT, HAPPENS_LOSS, HAPPENS_BEGIN, HAPPENS_END };
 
 struct reorder_item {
 	uint64_t ts, seq;

@@ -119,6 +119,8 @@ void spans_exec(struct spans *sp, const struct ev_exec *rec);
 void spans_exit(struct spans *sp, const struct ev_exit *rec);
 /* Process records were lost: `total` so far. Spans that are open from now on say so. */
 void spans_life_lost(struct spans *sp, uint64_t total);
+/* Payload of this process was lost at `ts`: turns that it may belong to say so. */
+void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t ts);
 /* Time passed: closes what is idle, bounded work. */
 void spans_tick(struct spans *sp, uint64_t now);
 /* The capture ends: everything open is emitted, marked incomplete where it is. */

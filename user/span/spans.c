@@ -30,44 +30,6 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	return sp;
 }
 
-/* ---- open tool calls ---- */
-
-static void tool_index(struct spans *sp, struct tool *t)
-{
-	if (t->call_id.n)
-		t->next_same_id = map_put(&sp->tool_ids, t->call_id.p, t->call_id.n, t);
-}
-
-static void tool_unindex(struct spans *sp, struct tool *t)
-{
-	if (!t->call_id.n)
-		return;
-
-	struct tool *first = map_get(&sp->tool_ids, t->call_id.p, t->call_id.n), **at = &first;
-	while (*at && *at != t)
-		at = &(*at)->next_same_id;
-	if (*at)
-		*at = t->next_same_id;
-	if (first)
-		map_put(&sp->tool_ids, t->call_id.p, t->call_id.n, first);
-	else
-		map_del(&sp->tool_ids, t->call_id.p, t->call_id.n);
-}
-
-/* Emits and forgets an open call; result NULL: it was never answered. */
-static void tool_close(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
-{
-	emit_tool(sp, t, result, now);
-	if (t->running)
-		runs_forget_tool(sp, t);
-	tool_unindex(sp, t);
-	TAILQ_REMOVE(&t->turn->tools, t, in_turn);
-	TAILQ_REMOVE(&t->agent->tools, t, in_agent);
-	sp->n_tools--;
-	sp->tool_bytes -= t->arena.bytes;
-	tool_free(t);
-}
-
 /* ---- turns and conversations ---- */
 
 static void turn_close(struct spans *sp, struct turn *t, uint64_t now)
@@ -109,9 +71,11 @@ static struct turn *turn_new(struct spans *sp, struct conversation *c, const str
 	t->conversation = c;
 	t->id = id_turn(&f->chat);
 	t->index = ++c->n_turns;
-	t->start = t->end = f->call->request_start ? f->call->request_start : f->call->end;
+	t->start = t->end = flight_start(f);
 	t->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	t->lost_seen = sp->life_lost;
+	/* Results of tools that nobody asked for: the turn began earlier. */
+	t->late = f->chain.news && f->chain.news < f->chain.n && !f->chain.new_prompt;
 	TAILQ_INIT(&t->tools);
 	TAILQ_INSERT_TAIL(&c->turns, t, in_conversation);
 	return t;
@@ -176,7 +140,7 @@ static struct conversation *conversation_new(struct spans *sp, const struct flig
 	c->id = before ? before->id : c->root;
 	c->trace = id_trace(&f->chat);
 	c->session_key = arena_dup(&c->arena, f->call->session_key);
-	c->start = c->end = f->call->request_start ? f->call->request_start : f->call->end;
+	c->start = c->end = flight_start(f);
 	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	c->agent_name = agent_name(&c->arena, f->call, f->process);
 	TAILQ_INIT(&c->turns);
@@ -202,271 +166,13 @@ static void keep_limits(struct spans *sp, uint64_t now)
 	}
 }
 
-/* ---- which conversation ---- */
-
-struct found {
-	bool any, retry;
-	struct owner owner;
-	struct link_reason why;
-};
-
-static struct conversation *open_conversation(struct spans *sp, uint64_t serial)
-{
-	return map_get(&sp->by_serial, &serial, sizeof(serial));
-}
-
-static struct owner owner_of(const struct spans *sp, const struct conversation *c)
-{
-	return (struct owner){.serial = c->serial,
-	                      .id = c->id,
-	                      .process = c->process ? c->process->id : (struct ev_proc){0},
-	                      .session = session_link(&sp->heads, c->session_key)};
-}
-
-static bool same_process(const struct owner *o, const struct process *p)
-{
-	return o->process.tgid == p->id.tgid && o->process.start == p->id.start;
-}
-
-static bool same_session(const struct spans *sp, const struct owner *o, const struct flight *f)
-{
-	struct link l = session_link(&sp->heads, f->call->session_key);
-
-	return !link_none(l) && link_eq(l, o->session);
-}
-
-static bool is_retry(struct spans *sp, const struct owner *o, const struct flight *f)
-{
-	const struct conversation *c = open_conversation(sp, o->serial);
-
-	return c && c->has_failed && f->chain.n && same_process(o, f->process) &&
-	       link_eq(c->failed_tip, f->chain.v[f->chain.n - 1]) &&
-	       f->call->request_start <= c->failed_at + RETRY_WINDOW;
-}
-
-/* Of several conversations with this very chain: session, process, not continued elsewhere, latest. */
-static const struct owner *choose(struct spans *sp, const struct head *h, const struct flight *f)
-{
-	const struct owner *best = NULL;
-	unsigned best_rank = 0;
-
-	for (size_t i = 0; i < h->n; i++) {
-		const struct owner *o = &h->owners[i];
-		const struct conversation *c = open_conversation(sp, o->serial);
-		unsigned rank = (same_session(sp, o, f) ? 4 : 0) | (same_process(o, f->process) ? 2 : 0) |
-		                (c && link_eq(c->tip, h->at) ? 1 : 0);
-
-		if (!best || rank > best_rank || (rank == best_rank && o->used > best->used)) {
-			best = o;
-			best_rank = rank;
-		}
-	}
-	return best;
-}
-
-static struct found found(const struct owner *o, const char *evidence, double confidence)
-{
-	return (struct found){.any = true, .owner = *o, .why = {evidence, confidence}};
-}
-
-static struct found find_retry(struct spans *sp, const struct flight *f)
-{
-	struct head *h = f->chain.n ? heads_find(&sp->heads, f->chain.v[f->chain.n - 1]) : NULL;
-
-	for (size_t i = 0; h && i < h->n; i++)
-		if (is_retry(sp, &h->owners[i], f)) {
-			struct found r = found(&h->owners[i], "same_messages", 0.95);
-
-			r.retry = true;
-			return r;
-		}
-	return (struct found){0};
-}
-
-static struct found find_session(struct spans *sp, const struct flight *f)
-{
-	if (!f->call->session_key.n)
-		return (struct found){0};
-	for (size_t n = f->chain.n; n > 0; n--) {
-		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
-		const struct owner *o = h ? choose(sp, h, f) : NULL;
-
-		if (o && same_session(sp, o, f))
-			return found(o, "session_key", 0.99);
-	}
-	return (struct found){0};
-}
-
-static struct found find_prefix(struct spans *sp, const struct flight *f)
-{
-	for (size_t n = f->chain.n; n > 0 && n >= f->chain.answered; n--) {
-		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
-
-		if (h)
-			return found(choose(sp, h, f), "prefix", 0.95);
-	}
-	return (struct found){0};
-}
-
-/* Ids that only count ("call_0") say nothing outside their own process. */
-#define TELLING_ID 12
-
-static struct found find_tool_id(struct spans *sp, const struct flight *f)
-{
-	const struct llm_messages *in = &f->call->input;
-
-	for (size_t i = 0; i < in->n; i++)
-		for (size_t k = 0; k < in->v[i].n_parts; k++) {
-			const struct llm_part *p = &in->v[i].parts[k];
-			struct tool *t = p->kind == LLM_TOOL_RESULT && p->id.n
-			                     ? map_get(&sp->tool_ids, p->id.p, p->id.n)
-			                     : NULL;
-
-			for (; t; t = t->next_same_id) {
-				struct owner o = owner_of(sp, t->turn->conversation);
-
-				if (p->id.n >= TELLING_ID || same_process(&o, f->process) ||
-				    same_session(sp, &o, f))
-					return found(&o, "tool_call_id", 0.9);
-			}
-		}
-	return (struct found){0};
-}
-
-/* The same first prompt, an answer that nobody knows: only where it can be meant alone. */
-static struct found find_prompt(struct spans *sp, const struct flight *f)
-{
-	for (size_t n = f->chain.answered ? f->chain.answered - 1 : 0; n > 0; n--) {
-		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
-		const struct owner *only = NULL;
-
-		for (size_t i = 0; h && i < h->n; i++) {
-			if (!same_process(&h->owners[i], f->process) ||
-			    !open_conversation(sp, h->owners[i].serial))
-				continue;
-			if (only)
-				return (struct found){0};
-			only = &h->owners[i];
-		}
-		if (only)
-			return found(only, "prompt", 0.5);
-	}
-	return (struct found){0};
-}
-
-static struct found find_conversation(struct spans *sp, const struct flight *f, bool ended)
-{
-	struct found r = find_retry(sp, f);
-
-	if (r.any || !f->chain.answered)
-		return r;
-	r = find_session(sp, f);
-	if (!r.any)
-		r = find_prefix(sp, f);
-	if (!r.any)
-		r = find_tool_id(sp, f);
-	/* Until the call has ended, the answer that it continues may still be on its way. */
-	if (!r.any && ended)
-		r = find_prompt(sp, f);
-	return r;
-}
-
 /* ---- calls ---- */
-
-static struct tool *tool_of(struct spans *sp, const struct conversation *c, const struct llm_part *p)
-{
-	struct tool *t = p->id.n ? map_get(&sp->tool_ids, p->id.p, p->id.n) : NULL;
-	struct turn *turn;
-
-	for (; t; t = t->next_same_id)
-		if (t->turn->conversation == c)
-			return t;
-	if (p->id.n)
-		return NULL;
-	/* Gemini: no ids, results in the order of the calls. */
-	TAILQ_FOREACH(turn, &c->turns, in_conversation)
-	{
-		TAILQ_FOREACH(t, &turn->tools, in_turn)
-		{
-			if (!t->call_id.n && !t->answered && (!p->name.n || slice_eq(t->name, p->name)))
-				return t;
-		}
-	}
-	return NULL;
-}
-
-/* Index of the first message behind the last one of the assistant. */
-static size_t newest_messages(const struct llm_messages *in)
-{
-	size_t i = in->n;
-
-	while (i > 0) {
-		const struct llm_message *m = &in->v[i - 1];
-
-		if (slice_eq(m->role, SLICE("assistant")) || slice_eq(m->role, SLICE("model")) ||
-		    (m->n_parts && m->parts[0].kind == LLM_TOOL_CALL))
-			break;
-		i--;
-	}
-	return i;
-}
-
-/* Notes at the open calls which part of the request answers them. */
-static bool note_results(struct spans *sp, struct conversation *c, const struct llm_messages *in, uint64_t ts)
-{
-	size_t newest = newest_messages(in);
-	bool any = false;
-
-	for (size_t i = 0; i < in->n; i++)
-		for (size_t k = 0; k < in->v[i].n_parts; k++) {
-			const struct llm_part *p = &in->v[i].parts[k];
-			if (p->kind != LLM_TOOL_RESULT || (!p->id.n && i < newest))
-				continue;
-
-			struct tool *t = tool_of(sp, c, p);
-			if (!t)
-				continue;
-			t->answered = ts > t->asked ? ts : t->asked;
-			t->result = p;
-			any = true;
-		}
-	return any;
-}
-
-/* The results that this request carries. Returns whether there was an open call for one. */
-static bool answer_tools(struct spans *sp, struct conversation *c, const struct flight *f)
-{
-	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
-	struct turn *turn;
-	struct tool *t, *next;
-
-	if (sp->n_tools == 0 || !note_results(sp, c, &f->call->input, ts))
-		return false;
-	/* All are marked before the first run is placed: it may hang on any of them. */
-	TAILQ_FOREACH(turn, &c->turns, in_conversation)
-	{
-		TAILQ_FOREACH(t, &turn->tools, in_turn)
-		{
-			if (t->result)
-				runs_place(sp, t->agent, t->answered);
-		}
-	}
-	TAILQ_FOREACH(turn, &c->turns, in_conversation)
-	{
-		for (t = TAILQ_FIRST(&turn->tools); t; t = next) {
-			next = TAILQ_NEXT(t, in_turn);
-			if (t->result)
-				tool_close(sp, t, t->result, ts);
-		}
-	}
-	return true;
-}
 
 static struct turn *turn_for(struct spans *sp, struct conversation *c, struct flight *f, bool retry,
                              bool answered)
 {
 	struct turn *t = c->turn;
-	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
+	uint64_t ts = flight_start(f);
 
 	if (t && !retry && f->chain.new_prompt && !(t->asks_tools && answered)) {
 		turn_leave(sp, t, ts);
@@ -481,7 +187,7 @@ static struct turn *turn_for(struct spans *sp, struct conversation *c, struct fl
 
 static void join(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
 {
-	uint64_t ts = f->call->request_start ? f->call->request_start : f->call->end;
+	uint64_t ts = flight_start(f);
 
 	f->conversation = c;
 	f->kind = why->retry ? "retry" : "main";
@@ -549,44 +255,6 @@ static void flight_free(struct flight *f)
 	free(f);
 }
 
-/* An answer may come late: the next request may have begun before this one's last byte. */
-static void answer_from_flights(struct spans *sp, struct conversation *c)
-{
-	struct flight *f;
-
-	LIST_FOREACH(f, &c->flights, in_conversation)
-	answer_tools(sp, c, f);
-}
-
-static bool ask_tools(struct spans *sp, const struct flight *f)
-{
-	const struct llm_call *call = f->call;
-	struct turn *turn = f->turn;
-	uint64_t index = 0;
-
-	for (size_t i = 0; i < call->output.n; i++)
-		for (size_t k = 0; k < call->output.v[i].n_parts; k++) {
-			const struct llm_part *p = &call->output.v[i].parts[k];
-			if (p->kind != LLM_TOOL_CALL || p->is_server)
-				continue;
-
-			struct span_id id = id_tool(&f->chat, index++);
-			if (call->is_server)
-				continue;
-			struct tool *t = tool_new(&sp->content, turn, f->process, p);
-			t->id = id;
-			t->streamed = call->first_token ? call->first_token : call->response_start;
-			t->asked = call->end;
-			t->lost_seen = sp->life_lost;
-			TAILQ_INSERT_TAIL(&turn->tools, t, in_turn);
-			TAILQ_INSERT_TAIL(&f->process->tools, t, in_agent);
-			tool_index(sp, t);
-			sp->n_tools++;
-			sp->tool_bytes += t->arena.bytes;
-		}
-	return index > 0;
-}
-
 static void leave_heads(struct spans *sp, struct flight *f)
 {
 	struct conversation *c = f->conversation;
@@ -614,6 +282,8 @@ static void note_outcome(struct flight *f)
 	struct conversation *c = f->conversation;
 	struct turn *t = f->turn;
 
+	if (call->state != LLM_COMPLETE)
+		t->damaged = "a call of it is incomplete";
 	t->failed = call->error_type.p || call->error_message.p || call->status >= 400;
 	t->error_type = t->failed ? arena_dup(&t->arena, call->error_type) : (struct slice){NULL, 0};
 	t->error_message = t->failed ? arena_dup(&t->arena, call->error_message) : (struct slice){NULL, 0};
@@ -664,6 +334,12 @@ static void take_end(struct spans *sp, struct llm_call *call)
 
 /* ---- processes ---- */
 
+/* Our own record, so that a loss waits for its turn like all that happens. */
+struct traffic_loss {
+	struct ev_head head;
+	struct ev_proc proc;
+};
+
 static void lose_process(struct spans *sp, struct process *p, uint64_t ts)
 {
 	if (p->run)
@@ -713,6 +389,13 @@ static void take_exec(struct spans *sp, const struct ev_exec *rec)
 	runs_hold(sp, p->run);
 }
 
+static void take_loss(struct spans *sp, const struct traffic_loss *rec)
+{
+	struct process *p = enter_process(sp, &rec->proc, rec->head.ts);
+
+	p->traffic_lost = rec->head.ts > p->traffic_lost ? rec->head.ts : p->traffic_lost;
+}
+
 static void take_exit(struct spans *sp, const struct ev_exit *rec)
 {
 	struct process *p = process_find(&sp->processes, &rec->proc);
@@ -739,6 +422,9 @@ static void take(struct spans *sp, const struct reorder_item *item)
 		break;
 	case HAPPENS_EXIT:
 		take_exit(sp, (const struct ev_exit *)(const void *)item->record);
+		break;
+	case HAPPENS_LOSS:
+		take_loss(sp, (const struct traffic_loss *)(const void *)item->record);
 		break;
 	case HAPPENS_BEGIN:
 		take_begin(sp, item->call->user);
@@ -801,6 +487,14 @@ void spans_exec(struct spans *sp, const struct ev_exec *rec)
 void spans_exit(struct spans *sp, const struct ev_exit *rec)
 {
 	reorder_record(&sp->reorder, HAPPENS_EXIT, &rec->head, sizeof(*rec));
+	take_ready(sp, false);
+}
+
+void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t ts)
+{
+	struct traffic_loss rec = {.head = {.size = sizeof(rec), .ts = ts}, .proc = *proc};
+
+	reorder_record(&sp->reorder, HAPPENS_LOSS, &rec.head, sizeof(rec));
 	take_ready(sp, false);
 }
 

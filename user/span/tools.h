@@ -39,6 +39,7 @@ struct tool {
 	uint64_t asked, started, ended, answered;
 	unsigned running;              /* direct processes that have not ended */
 	const struct llm_part *result; /* only while it is being answered */
+	const char *damaged; /* static text: why what is known of it may be wrong; NULL: nothing */
 	uint64_t masks, lost_seen;
 	struct arena arena;
 

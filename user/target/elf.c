@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "target/libs.h"
+#include "target/site.h"
 #include "target/target.h"
 
 #define SYMBOLS_MAX 4000000 /* of one table: the largest program seen has 40,000 */
@@ -83,6 +85,45 @@ static void read_build_id(Elf_Scn *scn, struct target *ret)
 	}
 }
 
+/* Fills code->text_*: the bounds of .text; false when there is none. */
+static bool find_text(Elf *elf, struct site_code *code)
+{
+	Elf_Scn *scn = NULL;
+	size_t names;
+
+	if (elf_getshdrstrndx(elf, &names))
+		return false;
+	while ((scn = elf_nextscn(elf, scn))) {
+		GElf_Shdr sh;
+		const char *name = gelf_getshdr(scn, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
+
+		if (!name || strcmp(name, ".text") != 0 || sh.sh_type != SHT_PROGBITS)
+			continue;
+		code->text_start = sh.sh_offset;
+		code->text_end = sh.sh_offset + sh.sh_size;
+		return true;
+	}
+	return false;
+}
+
+/* The bytes of .text, from the mapped file; calls within one segment keep their distance in file offsets. */
+static void place(Elf *elf, struct target *ret)
+{
+	struct site_code code = {0};
+	size_t size;
+	const char *image = elf_rawfile(elf, &size);
+
+	ret->slow = ~0u;
+	if (!image || !find_text(elf, &code) || code.text_start > size || code.text_end > size ||
+	    code.text_end < code.text_start)
+		return;
+	code.bytes = (const uint8_t *)image + code.text_start;
+	code.n = code.text_end - code.text_start;
+	code.file_offset = code.text_start;
+	ret->slow = 0;
+	site_choose(&code, ret);
+}
+
 static void choose(Elf *elf, const struct found *found, struct target *ret)
 {
 	for (size_t l = 0; tls_libs[l].name; l++) {
@@ -91,6 +132,7 @@ static void choose(Elf *elf, const struct found *found, struct target *ret)
 		ret->lib = tls_libs[l].lib;
 		for (int f = 0; f < TARGET_FUNCS; f++)
 			ret->offset[f] = found[l].value[f] ? file_offset(elf, found[l].value[f]) : 0;
+		place(elf, ret);
 		return;
 	}
 }

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "span/assembler.h"
+
+struct conversation *open_conversation(struct spans *sp, uint64_t serial)
+{
+	return map_get(&sp->by_serial, &serial, sizeof(serial));
+}
+
+struct owner owner_of(const struct spans *sp, const struct conversation *c)
+{
+	return (struct owner){.serial = c->serial,
+	                      .id = c->id,
+	                      .process = c->process ? c->process->id : (struct ev_proc){0},
+	                      .session = session_link(&sp->heads, c->session_key)};
+}
+
+static bool same_process(const struct owner *o, const struct process *p)
+{
+	return o->process.tgid == p->id.tgid && o->process.start == p->id.start;
+}
+
+static bool same_session(const struct spans *sp, const struct owner *o, const struct flight *f)
+{
+	struct link l = session_link(&sp->heads, f->call->session_key);
+
+	return !link_none(l) && link_eq(l, o->session);
+}
+
+static bool is_retry(struct spans *sp, const struct owner *o, const struct flight *f)
+{
+	const struct conversation *c = open_conversation(sp, o->serial);
+
+	return c && c->has_failed && f->chain.n && same_process(o, f->process) &&
+	       link_eq(c->failed_tip, f->chain.v[f->chain.n - 1]) &&
+	       f->call->request_start <= c->failed_at + RETRY_WINDOW;
+}
+
+/* Of several conversations with this very chain: session, process, not continued elsewhere, latest. */
+static const struct owner *choose(struct spans *sp, const struct head *h, const struct flight *f)
+{
+	const struct owner *best = NULL;
+	unsigned best_rank = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const struct owner *o = &h->owners[i];
+		const struct conversation *c = open_conversation(sp, o->serial);
+		unsigned rank = (same_session(sp, o, f) ? 4 : 0) | (same_process(o, f->process) ? 2 : 0) |
+		                (c && link_eq(c->tip, h->at) ? 1 : 0);
+
+		if (!best || rank > best_rank || (rank == best_rank && o->used > best->used)) {
+			best = o;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
+static struct found found(const struct owner *o, const char *evidence, double confidence)
+{
+	return (struct found){.any = true, .owner = *o, .why = {evidence, confidence}};
+}
+
+static struct found find_retry(struct spans *sp, const struct flight *f)
+{
+	struct head *h = f->chain.n ? heads_find(&sp->heads, f->chain.v[f->chain.n - 1]) : NULL;
+
+	for (size_t i = 0; h && i < h->n; i++)
+		if (is_retry(sp, &h->owners[i], f)) {
+			struct found r = found(&h->owners[i], "same_messages", 0.95);
+
+			r.retry = true;
+			return r;
+		}
+	return (struct found){0};
+}
+
+static struct found find_session(struct spans *sp, const struct flight *f)
+{
+	if (!f->call->session_key.n)
+		return (struct found){0};
+	for (size_t n = f->chain.n; n > 0; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+		const struct owner *o = h ? choose(sp, h, f) : NULL;
+
+		if (o && same_session(sp, o, f))
+			return found(o, "session_key", 0.99);
+	}
+	return (struct found){0};
+}
+
+static struct found find_prefix(struct spans *sp, const struct flight *f)
+{
+	for (size_t n = f->chain.n; n > 0 && n >= f->chain.answered; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+
+		if (h)
+			return found(choose(sp, h, f), "prefix", 0.95);
+	}
+	return (struct found){0};
+}
+
+/* Ids that only count ("call_0") say nothing outside their own process. */
+#define TELLING_ID 12
+
+static struct found find_tool_id(struct spans *sp, const struct flight *f)
+{
+	const struct llm_messages *in = &f->call->input;
+
+	for (size_t i = 0; i < in->n; i++)
+		for (size_t k = 0; k < in->v[i].n_parts; k++) {
+			const struct llm_part *p = &in->v[i].parts[k];
+			struct tool *t = p->kind == LLM_TOOL_RESULT && p->id.n
+			                     ? map_get(&sp->tool_ids, p->id.p, p->id.n)
+			                     : NULL;
+
+			for (; t; t = t->next_same_id) {
+				struct owner o = owner_of(sp, t->turn->conversation);
+
+				if (p->id.n >= TELLING_ID || same_process(&o, f->process) ||
+				    same_session(sp, &o, f))
+					return found(&o, "tool_call_id", 0.9);
+			}
+		}
+	return (struct found){0};
+}
+
+/* The same first prompt, an answer that nobody knows: only where it can be meant alone. */
+static struct found find_prompt(struct spans *sp, const struct flight *f)
+{
+	for (size_t n = f->chain.answered ? f->chain.answered - 1 : 0; n > 0; n--) {
+		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+		const struct owner *only = NULL;
+
+		for (size_t i = 0; h && i < h->n; i++) {
+			if (!same_process(&h->owners[i], f->process) ||
+			    !open_conversation(sp, h->owners[i].serial))
+				continue;
+			if (only)
+				return (struct found){0};
+			only = &h->owners[i];
+		}
+		if (only)
+			return found(only, "prompt", 0.5);
+	}
+	return (struct found){0};
+}
+
+struct found find_conversation(struct spans *sp, const struct flight *f, bool ended)
+{
+	struct found r = find_retry(sp, f);
+
+	if (r.any || !f->chain.answered)
+		return r;
+	r = find_session(sp, f);
+	if (!r.any)
+		r = find_prefix(sp, f);
+	if (!r.any)
+		r = find_tool_id(sp, f);
+	/* Until the call has ended, the answer that it continues may still be on its way. */
+	if (!r.any && ended)
+		r = find_prompt(sp, f);
+	return r;
+}
