@@ -212,13 +212,18 @@ static const char *difference(const struct span *a, const struct span *b, bool t
 	return NULL;
 }
 
-static void show(const char *what, const struct span *s, uint64_t zero)
+/* The head line of a span and those of one attribute. */
+static void show(const char *what, const struct span *s, uint64_t zero, const char *attr)
 {
 	struct buf b = {0};
+	struct slice rest, line;
 
 	if (s)
 		span_print(&b, s, zero);
-	print_error("%s:\n%s", what, s ? buf_str(&b) : "nothing\n");
+	rest = buf_slice(&b);
+	for (unsigned i = 0; slice_cut(&rest, '\n', &line); i++)
+		if (i == 0 || (attr && slice_starts(slice_trim(line), slice_str(attr))))
+			print_error("  %s: %.*s\n", what, (int)(line.n < 400 ? line.n : 400), line.p);
 	buf_release(&b);
 }
 
@@ -401,7 +406,7 @@ static unsigned whole_is_complete(const char *path, const struct records *rs, un
 		tools += r.v[i].kind == SPAN_TOOL;
 		processes += r.v[i].kind == SPAN_PROCESS;
 		if (r.v[i].kind != SPAN_CONVERSATION && !complete(&r.v[i])) {
-			show(path, &r.v[i], r.zero);
+			show(path, &r.v[i], r.zero, "spantap.");
 			failed++;
 		}
 	}
@@ -472,6 +477,7 @@ static unsigned delays(const char *path, const struct records *rs, unsigned roun
 	return failed;
 }
 
+static const bool *dbg; static size_t dbg_n; static const struct records *dbg_rs; static int dbg_p;
 /* What a damaged run says. Adds up what is still complete. */
 static unsigned check_damaged(const char *path, unsigned round, const struct run *whole, const struct run *r,
 			      size_t *n_complete)
@@ -487,8 +493,15 @@ static unsigned check_damaged(const char *path, unsigned round, const struct run
 		if (!differs)
 			continue;
 		print_error("%s, round %u: complete, but %s differs\n", path, round, differs);
-		show("whole", s, r->zero);
-		show("damaged", &r->v[k], r->zero);
+		if (getenv("LOST"))
+			for (size_t i = 0; i < dbg_n; i++)
+				if (dbg[i]) {
+					const struct ev_data *d = (void*)dbg_rs->v[i];
+					print_error("   lost #%zu %s offset %lu len %u poison %d\n", i, d->dir ? "read" : "write", (unsigned long)d->offset, d->len, dbg_p);
+				}
+
+		show("whole", s, r->zero, differs);
+		show("damaged", &r->v[k], r->zero, differs);
 		return 1;
 	}
 	return 0;
@@ -508,6 +521,7 @@ static unsigned gaps(const char *path, const struct records *rs, unsigned rounds
 
 		lose(rs, lost);
 		struct run r = replay(rs, poison ? NULL : lost, poison ? lost : NULL);
+		dbg = lost; dbg_n = rs->n; dbg_rs = rs; dbg_p = poison;
 		failed += check_damaged(path, i, &whole, &r, n_complete);
 		run_release(&r);
 		if (failed >= number_of("FAILURES", 1))

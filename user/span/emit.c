@@ -242,7 +242,8 @@ void emit_chat(struct spans *sp, const struct flight *f)
 	set_reason(&s, call->state == LLM_COMPLETE ? NULL
 	               : call->why_incomplete      ? call->why_incomplete
 	                                           : "incomplete");
-	if (call->lost_bytes)
+	/* What is missing behind the end of a complete call is none of it. */
+	if (call->lost_bytes && call->state != LLM_COMPLETE)
 		span_set_int(&s, ATTR_LOST_BYTES, (int64_t)call->lost_bytes);
 	if (failed)
 		set_error(sp, &s, status_type(&s.arena, call), call->error_message);

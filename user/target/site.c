@@ -6,9 +6,6 @@
 
 #define WALK_MAX 40 /* instructions looked at from a function's start */
 
-/* How SSL_write_ex and SSL_read_ex hand their 4th argument, the place for the number of bytes, to the internal function. */
-enum shape { SHAPE_UNKNOWN, SHAPE_4TH, SHAPE_5TH };
-
 #if defined(__x86_64__)
 
 /* Passes a probe's work: instructions that the kernel emulates and that occur at a function's start. */
@@ -39,10 +36,11 @@ static bool is_move(const cs_insn *i, x86_reg to, x86_reg from)
 	       x->operands[1].type == X86_OP_REG && x->operands[1].reg == from;
 }
 
-/* What the instructions before the call have done with the arguments. */
+/* What the instructions before a call have done with the arguments of their function. */
 struct flow {
-	bool base_intact; /* the first three are where the caller put them */
-	bool fourth_intact, moved_to_fifth;
+	bool base_intact;   /* the first three are where the caller put them */
+	bool fourth_intact, fifth_intact;
+	bool fourth_is_fifth; /* the 4th was handed on as the 5th */
 };
 
 static void follow(csh cs, const cs_insn *i, struct flow *f)
@@ -50,10 +48,10 @@ static void follow(csh cs, const cs_insn *i, struct flow *f)
 	if (writes(cs, i, X86_REG_RDI, X86_REG_EDI) || writes(cs, i, X86_REG_RSI, X86_REG_ESI) ||
 	    writes(cs, i, X86_REG_RDX, X86_REG_EDX))
 		f->base_intact = false;
-	if (is_move(i, X86_REG_R8, X86_REG_RCX) && f->fourth_intact)
-		f->moved_to_fifth = true;
-	else if (writes(cs, i, X86_REG_R8, X86_REG_R8D))
-		f->moved_to_fifth = false;
+	if (writes(cs, i, X86_REG_R8, X86_REG_R8D)) {
+		f->fifth_intact = false;
+		f->fourth_is_fifth = f->fourth_intact && is_move(i, X86_REG_R8, X86_REG_RCX);
+	}
 	if (writes(cs, i, X86_REG_RCX, X86_REG_ECX))
 		f->fourth_intact = false;
 }
@@ -88,18 +86,19 @@ static void walk_end(struct walk *w)
 }
 
 /*
- * The first function of the same .text that the function at `at` calls, before
- * it jumps or returns (a conditional jump over the error path is passed). 0: none.
+ * The first function of the same .text that the function at `at` calls before
+ * it jumps or returns (a conditional jump over the error path is passed), and
+ * what it had done with its arguments by then.  0: none.
  */
-static uint64_t first_call(csh cs, const struct site_code *code, uint64_t at, enum shape *ret_shape)
+static uint64_t first_call(csh cs, const struct site_code *code, uint64_t at, struct flow *ret)
 {
-	struct flow f = {true, true, false};
 	uint64_t target = 0;
 	struct walk w;
 
-	if (!walk_begin(&w, cs, code, at))
+	*ret = (struct flow){true, true, true, false};
+	if (!at || !walk_begin(&w, cs, code, at))
 		return 0;
-	for (int n = 0; n < WALK_MAX && !target && walk_next(&w); n++) {
+	for (int n = 0; n < WALK_MAX && walk_next(&w); n++) {
 		const cs_insn *i = w.insn;
 
 		if (i->id == X86_INS_RET || i->id == X86_INS_JMP)
@@ -112,13 +111,9 @@ static uint64_t first_call(csh cs, const struct site_code *code, uint64_t at, en
 				target = to;
 			break;
 		}
-		follow(cs, i, &f);
+		follow(cs, i, ret);
 	}
 	walk_end(&w);
-	*ret_shape = !f.base_intact	? SHAPE_UNKNOWN
-		     : f.fourth_intact	? SHAPE_4TH
-		     : f.moved_to_fifth ? SHAPE_5TH
-					: SHAPE_UNKNOWN;
 	return target;
 }
 
@@ -144,23 +139,37 @@ static uint64_t entry_site(csh cs, const struct site_code *code, uint64_t at, bo
 	return site;
 }
 
-/* Puts the probes of `plain` and `ex` on the function that both call; false when that is not provably right. */
+/*
+ * What the internal function gets as place for the byte count: the form of
+ * `ex` or `ex2`, told by how SSL_write_ex (SSL_write_ex2 where there is one:
+ * SSL_write_ex then only jumps to it) hands its own on.  -1: cannot be told.
+ */
+static int internal_form(csh cs, const struct site_code *code, const struct target *t, int ex, int ex2, uint64_t internal)
+{
+	struct flow f;
+
+	if (ex2 >= 0 && t->offset[ex2])
+		return first_call(cs, code, t->offset[ex2], &f) == internal && f.base_intact && f.fifth_intact ? ex2 : -1;
+	if (first_call(cs, code, t->offset[ex], &f) != internal || !f.base_intact)
+		return -1;
+	return f.fourth_intact ? ex : f.fourth_is_fifth ? ex2 : -1;
+}
+
+/* Puts the probes of all forms on the function that they call; false when that is not provably right. */
 static bool use_internal(csh cs, const struct site_code *code, struct target *t, int plain, int ex, int ex2)
 {
-	enum shape ignored, shape;
+	struct flow ignored;
 	bool fast;
 
-	if (!t->offset[plain] || !t->offset[ex])
+	uint64_t internal = first_call(cs, code, t->offset[plain], &ignored);
+	int form = internal ? internal_form(cs, code, t, ex, ex2, internal) : -1;
+	if (form < 0)
 		return false;
-	uint64_t a = first_call(cs, code, t->offset[plain], &ignored);
-	uint64_t b = first_call(cs, code, t->offset[ex], &shape);
-	if (!a || a != b || shape == SHAPE_UNKNOWN || (shape == SHAPE_5TH && ex2 < 0))
-		return false;
-	uint64_t site = entry_site(cs, code, a, &fast);
+	uint64_t site = entry_site(cs, code, internal, &fast);
 	if (!fast)
 		return false;
 	t->offset[plain] = t->offset[ex] = 0;
-	t->offset[shape == SHAPE_5TH ? ex2 : ex] = site;
+	t->offset[form] = site;
 	return true;
 }
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Function starts as compilers lay them out (Debian 12: OpenSSL 3.0, Debian 13: 3.5, endbr64), written by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "target/site.h"
+
+#define BASE 0x1000 /* file offset of the code */
+
+struct code {
+	uint8_t b[512];
+};
+
+/* Places `bytes` at BASE + at; a call in them is patched to go to BASE + to. */
+static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t call_at, size_t to)
+{
+	memcpy(c->b + at, bytes, n);
+	if (call_at) {
+		int32_t rel = (int32_t)(to - (at + call_at + 5));
+
+		memcpy(c->b + at + call_at + 1, &rel, sizeof(rel));
+	}
+}
+
+#define PUT(c, at, bytes, call_at, to) put(c, at, bytes, sizeof(bytes) - 1, call_at, to)
+
+/* sub $0x18,%rsp; test %edx,%edx; js +2; mov %rsp,%rcx; movslq %edx,%rdx; call; ret */
+#define PLAIN    "\x48\x83\xec\x18\x85\xd2\x78\x20\x48\x89\xe1\x48\x63\xd2\xe8\0\0\0\0\xc3"
+#define PLAIN_AT 14
+/* sub $8,%rsp; call; ret */
+#define EX    "\x48\x83\xec\x08\xe8\0\0\0\0\xc3"
+#define EX_AT 4
+/* sub $8,%rsp; mov %rcx,%r8; xor %ecx,%ecx; call; ret */
+#define EX_AS_5TH    "\x48\x83\xec\x08\x49\x89\xc8\x31\xc9\xe8\0\0\0\0\xc3"
+#define EX_AS_5TH_AT 9
+/* sub $8,%rsp; mov %rcx,%rdx; call; ret: an argument that we need is gone */
+#define EX_SPOILT    "\x48\x83\xec\x08\x48\x89\xca\xe8\0\0\0\0\xc3"
+#define EX_SPOILT_AT 7
+#define PUSH         "\x41\x56\xc3"                 /* push %r14; ret */
+#define ENDBR_PUSH   "\xf3\x0f\x1e\xfa\x41\x56\xc3" /* endbr64; push %r14; ret */
+#define SUB          "\x48\x83\xec\x18\xc3"
+
+static struct target choose(const struct code *c, size_t text_end)
+{
+	struct site_code code = {.bytes = c->b,
+				 .n = sizeof(c->b),
+				 .file_offset = BASE,
+				 .text_start = BASE,
+				 .text_end = BASE + text_end};
+	struct target t = {.offset = {[TARGET_WRITE] = BASE + 16,
+				      [TARGET_WRITE_EX] = BASE + 64,
+				      [TARGET_READ] = BASE + 128,
+				      [TARGET_READ_EX] = BASE + 192}};
+
+	site_choose(&code, &t);
+	return t;
+}
+
+#if defined(__x86_64__)
+
+/* A library whose four functions call 300 (write) and 340 (read), the latter two beginning with `start`. */
+static struct code library(const char *start, size_t n)
+{
+	struct code c;
+
+	memset(c.b, 0xcc, sizeof(c.b));
+	PUT(&c, 16, PLAIN, PLAIN_AT, 300);
+	PUT(&c, 64, EX, EX_AT, 300);
+	PUT(&c, 128, PLAIN, PLAIN_AT, 340);
+	PUT(&c, 192, EX, EX_AT, 340);
+	put(&c, 300, start, n, 0, 0);
+	put(&c, 340, start, n, 0, 0);
+	return c;
+}
+
+static void the_common_function_is_found(void **state)
+{
+	struct code c = library(PUSH, sizeof(PUSH) - 1);
+	struct target t = choose(&c, 512);
+
+	(void)state;
+	assert_true(t.internal);
+	assert_int_equal(t.slow, 0);
+	assert_int_equal(t.offset[TARGET_WRITE], 0);
+	assert_int_equal(t.offset[TARGET_WRITE_EX], BASE + 300);
+	assert_int_equal(t.offset[TARGET_READ], 0);
+	assert_int_equal(t.offset[TARGET_READ_EX], BASE + 340);
+}
+
+static void a_probe_goes_behind_endbr64(void **state)
+{
+	struct code c = library(ENDBR_PUSH, sizeof(ENDBR_PUSH) - 1);
+	struct target t = choose(&c, 512);
+
+	(void)state;
+	assert_true(t.internal);
+	assert_int_equal(t.offset[TARGET_WRITE_EX], BASE + 304);
+}
+
+static void flags_in_between_change_the_form(void **state)
+{
+	struct code c = library(PUSH, sizeof(PUSH) - 1);
+
+	(void)state;
+	PUT(&c, 64, EX_AS_5TH, EX_AS_5TH_AT, 300);
+	struct target t = choose(&c, 512);
+	assert_true(t.internal);
+	assert_int_equal(t.offset[TARGET_WRITE_EX], 0);
+	assert_int_equal(t.offset[TARGET_WRITE_EX2], BASE + 300);
+}
+
+static void stays_on_the_symbols(struct code *c, size_t text_end)
+{
+	struct target t = choose(c, text_end);
+
+	assert_false(t.internal);
+	assert_int_equal(t.offset[TARGET_WRITE], BASE + 16);
+	assert_int_equal(t.offset[TARGET_WRITE_EX], BASE + 64);
+	assert_int_equal(t.offset[TARGET_READ], BASE + 128);
+	assert_int_equal(t.offset[TARGET_READ_EX], BASE + 192);
+	assert_int_equal(t.slow, 1u << TARGET_WRITE | 1u << TARGET_WRITE_EX | 1u << TARGET_READ | 1u << TARGET_READ_EX);
+}
+
+static void doubt_means_the_symbols(void **state)
+{
+	struct code c = library(SUB, sizeof(SUB) - 1); /* no gain */
+
+	(void)state;
+	stays_on_the_symbols(&c, 512);
+
+	c = library(PUSH, sizeof(PUSH) - 1); /* the two call different functions */
+	PUT(&c, 192, EX, EX_AT, 300);
+	stays_on_the_symbols(&c, 512);
+
+	c = library(PUSH, sizeof(PUSH) - 1); /* an argument is not where it was */
+	PUT(&c, 64, EX_SPOILT, EX_SPOILT_AT, 300);
+	stays_on_the_symbols(&c, 512);
+
+	c = library(PUSH, sizeof(PUSH) - 1); /* the calls leave .text: the PLT */
+	stays_on_the_symbols(&c, 290);
+}
+
+static void hostile_code_is_survived(void **state)
+{
+	struct code c;
+
+	(void)state;
+	for (unsigned seed = 1; seed < 3000; seed++) {
+		uint32_t x = seed * 2654435761u;
+
+		for (size_t i = 0; i < sizeof(c.b); i++)
+			c.b[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
+		choose(&c, 512);
+	}
+}
+
+#else
+
+static void the_symbols_are_kept(void **state)
+{
+	struct code c = {{0}};
+
+	(void)state;
+	assert_int_equal(choose(&c, 512).offset[TARGET_WRITE], BASE + 16);
+}
+
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#if defined(__x86_64__)
+	    cmocka_unit_test(the_common_function_is_found),
+	    cmocka_unit_test(a_probe_goes_behind_endbr64),
+	    cmocka_unit_test(flags_in_between_change_the_form),
+	    cmocka_unit_test(doubt_means_the_symbols),
+	    cmocka_unit_test(hostile_code_is_survived),
+#else
+	    cmocka_unit_test(the_symbols_are_kept),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
