@@ -39,7 +39,7 @@ struct self {
 struct control {
 	__u32 armed;       /* the next process that spantap forks is CMD */
 	__u32 stop;        /* the capture has ended: record nothing more */
-	__u64 attached_ts; /* when a library was last attached */
+	__u64 attached_ts; /* when a library was last attached that a followed process used already */
 };
 
 #endif

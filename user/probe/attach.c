@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "jail/message.h"
@@ -172,7 +173,7 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 	return err;
 }
 
-int attacher_file(struct attacher *a, int fd, const char *name)
+int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since)
 {
 	struct target t;
 	struct stat st;
@@ -206,8 +207,11 @@ int attacher_file(struct attacher *a, int fd, const char *name)
 	}
 	f->attached = true;
 	a->stats.libraries++;
-	loader_attached(a->loader);
-	log_info("attached to %s (%s)", name, t.build_id[0] ? t.build_id : "no build id");
+	uint64_t delay = since ? clock_boot_ns() - since : 0;
+	if (delay > ATTACH_IN_TIME_NS)
+		loader_attached_late(a->loader);
+	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", name, t.build_id[0] ? t.build_id : "no build id",
+		 delay > ATTACH_IN_TIME_NS ? " late" : "", t.slow & ~(1u << TARGET_FREE) ? "slow" : "fast", (double)delay / 1e6);
 	return 1;
 }
 
@@ -217,7 +221,7 @@ int attacher_path(struct attacher *a, const char *path)
 
 	if (fd < 0)
 		return -errno;
-	int err = attacher_file(a, fd, path);
+	int err = attacher_file(a, fd, path, 0);
 	close(fd);
 	return err;
 }

@@ -26,9 +26,21 @@ struct attach_stats {
 struct attacher *attacher_new(struct loader *l);
 void attacher_free(struct attacher *a);
 
-/* The file behind `fd` (borrowed), known to people as `name`. 1: probes are on it, 0: nothing to probe, -errno. */
-int attacher_file(struct attacher *a, int fd, const char *name);
-int attacher_path(struct attacher *a, const char *path);
+/*
+ * A connection takes longer than this to be set up after its library was
+ * mapped (relocations, connect, handshake: 2 to 3 ms at the least on loopback).
+ * Probes that are on within it miss no plaintext; later ones make the
+ * connections of that process "joined late".
+ */
+#define ATTACH_IN_TIME_NS 2000000
+
+/*
+ * The file behind `fd` (borrowed), known to people as `name`, in use since
+ * `since` (boot ns; 0: by no followed process yet).  1: probes are on it, 0:
+ * nothing to probe, -errno.
+ */
+int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since);
+int attacher_path(struct attacher *a, const char *path); /* of a file that is not yet in use */
 /* What the inspect role says of a file; ret->err tells why it cannot. */
 struct target;
 void attacher_inspect(struct attacher *a, const char *path, struct target *ret);

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -158,11 +159,12 @@ static bool first_sight(struct discover *d, const struct mapping_key *key)
 	return true;
 }
 
-static void look_at(struct discover *d, int fd, const char *name)
+/* `since`: when the process began to use the file. */
+static void look_at(struct discover *d, int fd, const char *name, uint64_t since)
 {
 	if (fd < 0)
 		return;
-	if (attacher_file(d->attacher, fd, name) < 0 && attacher_error(d->attacher)[0])
+	if (attacher_file(d->attacher, fd, name, since) < 0 && attacher_error(d->attacher)[0])
 		log_warn("%s", attacher_error(d->attacher));
 	close(fd);
 }
@@ -180,9 +182,11 @@ struct mmap2 {
 static void on_mapping(struct discover *d, const struct mmap2 *m)
 {
 	struct mapping_key key = {(uint64_t)m->maj << 32 | m->min, m->ino, m->ino_generation};
+	uint64_t ts; /* PERF_SAMPLE_TIME: the last word of the record */
 
+	memcpy(&ts, (const char *)m + m->header.size - sizeof(ts), sizeof(ts));
 	if (m->ino && m->filename[0] == '/' && first_sight(d, &key))
-		look_at(d, procfs_open_mapping((pid_t)m->pid, m->addr, m->len, m->filename), m->filename);
+		look_at(d, procfs_open_mapping((pid_t)m->pid, m->addr, m->len, m->filename), m->filename, ts);
 }
 
 /* Takes the records out of one perf buffer: a byte ring whose records may wrap. */
@@ -204,7 +208,7 @@ static void read_cpu(struct discover *d, struct cpu_buffer *c)
 		memcpy(rec, data + at, first);
 		memcpy(rec + first, data, h.size - first);
 		rec[h.size] = '\0';
-		if (h.type == PERF_RECORD_MMAP2 && h.size > sizeof(struct mmap2))
+		if (h.type == PERF_RECORD_MMAP2 && h.size > sizeof(struct mmap2) + sizeof(uint64_t))
 			on_mapping(d, (const struct mmap2 *)(const void *)rec);
 		tail += h.size;
 	}
@@ -225,7 +229,7 @@ static int on_watch(void *ctx, void *data, size_t size)
 		struct mapping_key key = {w->dev, w->ino, UINT64_MAX};
 
 		if (first_sight(d, &key))
-			look_at(d, procfs_open_exe((pid_t)w->proc.pid), "program");
+			look_at(d, procfs_open_exe((pid_t)w->proc.pid), "program", w->head.ts);
 	}
 	return 0;
 }
@@ -239,6 +243,10 @@ static int open_cpu(struct discover *d, pid_t pid, int cpu)
 	    .mmap = 1,
 	    .mmap2 = 1,
 	    .inherit = 1,
+	    .sample_type = PERF_SAMPLE_TIME,
+	    .sample_id_all = 1,
+	    .use_clockid = 1,
+	    .clockid = CLOCK_BOOTTIME,
 	    .watermark = 1,
 	    .wakeup_watermark = 1,
 	};

@@ -173,7 +173,7 @@ void loader_arm(struct loader *l)
 	l->bpf->bss->control.armed = 1;
 }
 
-void loader_attached(struct loader *l)
+void loader_attached_late(struct loader *l)
 {
 	l->bpf->bss->control.attached_ts = clock_boot_ns();
 }

@@ -31,7 +31,7 @@ struct bpf_program *loader_return(const struct loader *l, int func);
 
 /* The next process that the caller forks becomes CMD: it and its descendants are followed. */
 void loader_arm(struct loader *l);
-void loader_attached(struct loader *l); /* a library was attached just now */
+void loader_attached_late(struct loader *l); /* a library just now, that was in use before */
 void loader_stop(struct loader *l);     /* record nothing more; cheap and at once */
 
 /*
