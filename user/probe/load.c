@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "probe/load.h"
+#include "probe/safety.h"
 #include "../../bpf/state.h"
 #include "spantap.skel.h"
 #include "target/target.h"
@@ -104,6 +105,14 @@ static int set_up(struct loader *l, struct buf *ret_error)
 	err = attach_process_programs(l);
 	if (err)
 		return fail(ret_error, "attach to process events", err);
+	err = safety_return_probe(l->bpf->progs.tls_read_return);
+	if (err < 0)
+		return fail(ret_error, "place a return probe", err);
+	if (err == 0) {
+		buf_adds(ret_error, "on this kernel a return probe kills programs that have a seccomp filter: use Linux 6.14 "
+				    "or later, or a stable release with the fix");
+		return -EOPNOTSUPP;
+	}
 	return 0;
 }
 
