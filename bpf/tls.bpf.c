@@ -69,28 +69,34 @@ static __always_inline bool close_generation(struct conn_state *c, __u64 tls, __
 	return true;
 }
 
+/*
+ * Begins a generation of TLS object `tls`; `old`: the one it ends, or NULL.
+ * NULL when the table is full.
+ */
+static __always_inline struct conn_state *begin_generation(const struct followed *f, __u64 tls, struct conn_state *old,
+							   __u32 flags, __u64 ts)
+{
+	struct conn_key key = {.tls = tls, .tgid = f->proc.tgid};
+	struct conn_state fresh = {.gen = ts, .proc = f->proc, .lib = EV_LIB_OPENSSL, .flags = flags};
+
+	if (old && !(old->flags & EV_CONN_FREED) && !close_generation(old, tls, ts))
+		count(EV_COUNT_LIFE_LOST, 1); /* its totals are lost */
+	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_ANY)) {
+		count(EV_COUNT_CONN_UNTRACKED, 1);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&conns, &key);
+}
+
 /* The state of the connection that TLS object `tls` carries now; NULL when the table is full. */
-static __always_inline struct conn_state *connection(const struct followed *f, __u64 tls, __u32 lib, __u64 ts)
+static __always_inline struct conn_state *connection(const struct followed *f, __u64 tls, __u64 ts)
 {
 	struct conn_key key = {.tls = tls, .tgid = f->proc.tgid};
 	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
 
 	if (c && c->gen > f->exec_ts && !(c->flags & EV_CONN_FREED))
 		return c;
-	if (c && !(c->flags & EV_CONN_FREED) && !close_generation(c, tls, ts))
-		count(EV_COUNT_LIFE_LOST, 1); /* the address space before an exec: its totals are lost */
-
-	struct conn_state fresh = {
-	    .gen = ts,
-	    .proc = f->proc,
-	    .lib = lib,
-	    .flags = f->exec_ts < control.attached_ts ? EV_CONN_LATE : 0,
-	};
-	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_ANY)) {
-		count(EV_COUNT_CONN_UNTRACKED, 1);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&conns, &key);
+	return begin_generation(f, tls, c, f->exec_ts < control.attached_ts ? EV_CONN_LATE : 0, ts);
 }
 
 /* What copying one call needs; lives on the stack of the program. */
@@ -185,7 +191,7 @@ static __always_inline int on_return(__u32 dir, int ret, const bool loop)
 		return 0;
 
 	__u64 ts = dir == EV_DIR_WRITE ? call.ts : bpf_ktime_get_boot_ns();
-	struct conn_state *c = connection(f, call.tls, EV_LIB_OPENSSL, ts);
+	struct conn_state *c = connection(f, call.tls, ts);
 	if (!c)
 		return 0;
 
@@ -266,6 +272,19 @@ SEC("uretprobe")
 int BPF_KRETPROBE(tls_read_return_no_loop, int ret)
 {
 	return on_return(EV_DIR_READ, ret, false);
+}
+
+/* SSL *SSL_new(SSL_CTX *): what is seen from here on is seen from its first byte, whatever the address was before. */
+SEC("uretprobe")
+int BPF_KRETPROBE(tls_new_return, void *tls)
+{
+	struct followed *f = follow_current();
+
+	if (!f || !tls)
+		return 0;
+	struct conn_key key = {.tls = (__u64)tls, .tgid = f->proc.tgid};
+	begin_generation(f, key.tls, bpf_map_lookup_elem(&conns, &key), 0, bpf_ktime_get_boot_ns());
+	return 0;
 }
 
 SEC("uprobe")

@@ -44,13 +44,18 @@ static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t c
 #define ENDBR_PUSH   "\xf3\x0f\x1e\xfa\x41\x56\xc3" /* endbr64; push %r14; ret */
 #define SUB          "\x48\x83\xec\x18\xc3"
 
-static struct target choose(const struct code *c, size_t text_end)
+static long read_code(void *ctx, uint64_t offset, void *ret, size_t n)
 {
-	struct site_code code = {.bytes = c->b,
-				 .n = sizeof(c->b),
-				 .file_offset = BASE,
-				 .text_start = BASE,
-				 .text_end = BASE + text_end};
+	const struct code *c = ctx;
+	size_t left = sizeof(c->b) - (offset - BASE);
+
+	memcpy(ret, c->b + (offset - BASE), n < left ? n : left);
+	return (long)(n < left ? n : left);
+}
+
+static struct target choose(struct code *c, size_t text_end)
+{
+	struct site_code code = {.read = read_code, .ctx = c, .text_start = BASE, .text_end = BASE + text_end};
 	struct target t = {.offset = {[TARGET_WRITE] = BASE + 16,
 				      [TARGET_WRITE_EX] = BASE + 64,
 				      [TARGET_READ] = BASE + 128,

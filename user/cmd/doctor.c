@@ -40,7 +40,7 @@ static bool report_feature(struct buf *out, const struct feature *f)
 /* Whether each read and write costs the traced process one trap or a single step more (target/site.h). */
 static const char *site_words(const struct target *t)
 {
-	if (t->slow & ~(1u << TARGET_FREE))
+	if (target_is_slow(t))
 		return "slow site: the function's first instruction is single-stepped";
 	return t->internal ? "fast site in the function that SSL_write and SSL_write_ex share"
 			   : "fast site at the function's start";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inspect.c - the jail that parses ELF files: a descriptor in, a struct target out. */
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,7 +14,10 @@
 int inspect_main(void)
 {
 	static struct msg msg;
-	int err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
+	int err;
+
+	setpriority(PRIO_PROCESS, 0, HURRY);
+	err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
 
 	if (!err)
 		err = sandbox_enter(SANDBOX_INSPECT);

@@ -15,6 +15,7 @@
 
 #define ROLE_SOCKET 3
 #define ROLE_FLAG   "--role"
+#define HURRY       (-10) /* nice value of probe and inspect while CMD runs; the other roles keep the operator's */
 
 struct role {
 	const char *name;

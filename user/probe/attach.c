@@ -163,11 +163,11 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 		if (!t->offset[func])
 			continue;
 		/* The return first: an entry without its return would only fill the table of calls. */
-		struct bpf_program *ret = loader_return(a->loader, func);
+		struct bpf_program *ret = loader_return(a->loader, func), *entry = loader_entry(a->loader, func);
 		int e = ret ? attach_one(f, ret, true, path, t->offset[func]) : 0;
-		if (!e)
-			e = attach_one(f, loader_entry(a->loader, func), false, path, t->offset[func]);
-		if (e && func != TARGET_FREE)
+		if (!e && entry)
+			e = attach_one(f, entry, false, path, t->offset[func]);
+		if (e && func != TARGET_NEW && func != TARGET_FREE)
 			err = e;
 	}
 	return err;
@@ -211,7 +211,7 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since)
 	if (delay > ATTACH_IN_TIME_NS)
 		loader_attached_late(a->loader);
 	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", name, t.build_id[0] ? t.build_id : "no build id",
-		 delay > ATTACH_IN_TIME_NS ? " late" : "", t.slow & ~(1u << TARGET_FREE) ? "slow" : "fast", (double)delay / 1e6);
+		 delay > ATTACH_IN_TIME_NS ? " late" : "", target_is_slow(&t) ? "slow" : "fast", (double)delay / 1e6);
 	return 1;
 }
 

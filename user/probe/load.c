@@ -105,7 +105,7 @@ static int set_up(struct loader *l, struct buf *ret_error)
 	err = attach_process_programs(l);
 	if (err)
 		return fail(ret_error, "attach to process events", err);
-	err = safety_return_probe(l->bpf->progs.tls_read_return);
+	err = safety_return_probe(loader_return(l, TARGET_READ));
 	if (err < 0)
 		return fail(ret_error, "place a return probe", err);
 	if (err == 0) {
@@ -174,6 +174,8 @@ struct bpf_program *loader_return(const struct loader *l, int func)
 		return l->loop ? l->bpf->progs.tls_write_return : l->bpf->progs.tls_write_return_no_loop;
 	if (func == TARGET_READ || func == TARGET_READ_EX)
 		return l->loop ? l->bpf->progs.tls_read_return : l->bpf->progs.tls_read_return_no_loop;
+	if (func == TARGET_NEW)
+		return l->bpf->progs.tls_new_return;
 	return NULL;
 }
 

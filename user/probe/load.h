@@ -25,7 +25,7 @@ int loader_life_ring_fd(const struct loader *l);
 int loader_watch_ring_fd(const struct loader *l);
 int loader_idle_fd(const struct loader *l);
 
-/* The programs of bpf/tls.bpf.c by enum target_func, and what to run at return (NULL: nothing). */
+/* The programs of bpf/tls.bpf.c by enum target_func: what runs at entry and at return (NULL: nothing). */
 struct bpf_program *loader_entry(const struct loader *l, int func);
 struct bpf_program *loader_return(const struct loader *l, int func);
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "target/libs.h"
 #include "target/site.h"
@@ -106,25 +107,23 @@ static bool find_text(Elf *elf, struct site_code *code)
 	return false;
 }
 
-/* The bytes of .text, from the mapped file; calls within one segment keep their distance in file offsets. */
-static void place(Elf *elf, struct target *ret)
+static long read_code(void *ctx, uint64_t offset, void *ret, size_t n)
 {
-	struct site_code code = {0};
-	size_t size;
-	const char *image = elf_rawfile(elf, &size);
-
-	ret->slow = ~0u;
-	if (!image || !find_text(elf, &code) || code.text_start > size || code.text_end > size ||
-	    code.text_end < code.text_start)
-		return;
-	code.bytes = (const uint8_t *)image + code.text_start;
-	code.n = code.text_end - code.text_start;
-	code.file_offset = code.text_start;
-	ret->slow = 0;
-	site_choose(&code, ret);
+	return pread(*(const int *)ctx, ret, n, (off_t)offset);
 }
 
-static void choose(Elf *elf, const struct found *found, struct target *ret)
+/* Calls within one segment keep their distance in file offsets, so file offsets serve as addresses. */
+static void place(Elf *elf, int fd, struct target *ret)
+{
+	struct site_code code = {.read = read_code, .ctx = &fd};
+
+	if (find_text(elf, &code))
+		site_choose(&code, ret);
+	else
+		ret->slow = ~0u;
+}
+
+static void choose(Elf *elf, int fd, const struct found *found, struct target *ret)
 {
 	for (size_t l = 0; tls_libs[l].name; l++) {
 		if (!found[l].marker || !found[l].value[TARGET_WRITE] || !found[l].value[TARGET_READ])
@@ -132,15 +131,35 @@ static void choose(Elf *elf, const struct found *found, struct target *ret)
 		ret->lib = tls_libs[l].lib;
 		for (int f = 0; f < TARGET_FUNCS; f++)
 			ret->offset[f] = found[l].value[f] ? file_offset(elf, found[l].value[f]) : 0;
-		place(elf, ret);
+		place(elf, fd, ret);
 		return;
 	}
+}
+
+/* Whether a library was recognised by what was found so far. */
+static bool recognised(const struct found *found)
+{
+	for (size_t l = 0; tls_libs[l].name; l++)
+		if (found[l].marker && found[l].value[TARGET_WRITE] && found[l].value[TARGET_READ])
+			return true;
+	return false;
+}
+
+static void scan_tables(Elf *elf, uint32_t type, struct found *found)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+
+	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &sh))
+		if (sh.sh_type == type)
+			scan_symbols(elf, scn, &sh, found);
 }
 
 void target_inspect(int fd, struct target *ret)
 {
 	struct found found[8] = {0};
 	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
 	Elf *elf;
 
 	memset(ret, 0, sizeof(*ret));
@@ -151,16 +170,13 @@ void target_inspect(int fd, struct target *ret)
 		elf_end(elf);
 		return;
 	}
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr sh;
-
-		if (!gelf_getshdr(scn, &sh))
-			break;
-		if (sh.sh_type == SHT_DYNSYM || sh.sh_type == SHT_SYMTAB)
-			scan_symbols(elf, scn, &sh, found);
-		else if (sh.sh_type == SHT_NOTE && !ret->build_id[0])
+	/* What is exported is found in 5 ms; node's full symbol table takes 100, by then it may have connected. */
+	scan_tables(elf, SHT_DYNSYM, found);
+	if (!recognised(found))
+		scan_tables(elf, SHT_SYMTAB, found);
+	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &sh) && !ret->build_id[0])
+		if (sh.sh_type == SHT_NOTE)
 			read_build_id(scn, ret);
-	}
-	choose(elf, found, ret);
+	choose(elf, fd, found, ret);
 	elf_end(elf);
 }

@@ -5,6 +5,7 @@
 #include "target/site.h"
 
 #define WALK_MAX 40 /* instructions looked at from a function's start */
+#define INSN_MAX 15 /* bytes of the longest one */
 
 #if defined(__x86_64__)
 
@@ -56,27 +57,32 @@ static void follow(csh cs, const cs_insn *i, struct flow *f)
 		f->fourth_intact = false;
 }
 
-/* The instruction at file offset `at`; the iterator's state lives in the arguments. */
+/* From a function's start on, WALK_MAX instructions at the most. */
 struct walk {
 	csh cs;
 	cs_insn *insn;
 	const uint8_t *p;
 	size_t left;
-	uint64_t at;
+	uint64_t at; /* file offset of the next instruction */
+	uint8_t bytes[WALK_MAX * INSN_MAX];
 };
 
 static bool walk_begin(struct walk *w, csh cs, const struct site_code *code, uint64_t at)
 {
-	if (at < code->file_offset || at - code->file_offset >= code->n)
-		return false;
-	*w = (struct walk){.cs = cs, .insn = cs_malloc(cs), .at = at};
-	w->p = code->bytes + (at - code->file_offset);
-	w->left = code->n - (at - code->file_offset);
+	long n = at >= code->text_start && at < code->text_end ? code->read(code->ctx, at, w->bytes, sizeof(w->bytes)) : 0;
+
+	w->cs = cs;
+	w->p = w->bytes;
+	w->left = n > 0 ? (size_t)n : 0;
+	w->at = at;
+	w->insn = n > 0 ? cs_malloc(cs) : NULL;
 	return w->insn != NULL;
 }
 
 static bool walk_next(struct walk *w)
 {
+	/* Capstone 4 leaves parts of it, the operands' access among them, as malloc gave them. */
+	memset(w->insn->detail, 0, sizeof(*w->insn->detail));
 	return cs_disasm_iter(w->cs, &w->p, &w->left, &w->at, w->insn);
 }
 

@@ -16,11 +16,15 @@
 
 #include "target/target.h"
 
-/* The executable segment that holds the functions. */
+/*
+ * The code of a file, read piece by piece.  Not mapped: while some tracer has
+ * uprobes on the file, the kernel puts its breakpoints into every private
+ * mapping of it, ours too, and the first instruction would read as int3.
+ */
 struct site_code {
-	const uint8_t *bytes;
-	size_t n;
-	uint64_t file_offset; /* of bytes[0] */
+	/* Up to `n` bytes at a file offset; how many, 0 or less when there are none. */
+	long (*read)(void *ctx, uint64_t offset, void *ret, size_t n);
+	void *ctx;
 	uint64_t text_start, text_end; /* file offsets of .text: a call that leaves it goes through the PLT */
 };
 

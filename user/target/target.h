@@ -10,6 +10,7 @@
 #ifndef SPANTAP_TARGET_H
 #define SPANTAP_TARGET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What to listen to; each has its program in bpf/tls.bpf.c. */
@@ -19,6 +20,7 @@ enum target_func {
 	TARGET_WRITE_EX2, /* (tls, buf, num, flags, *n) */
 	TARGET_READ,
 	TARGET_READ_EX,
+	TARGET_NEW,
 	TARGET_FREE,
 	TARGET_FUNCS
 };
@@ -33,5 +35,13 @@ struct target {
 };
 
 void target_inspect(int fd, struct target *ret);
+
+/* Whether reads and writes pay for single-stepping; of the public forms the plain ones count, most programs use them. */
+static inline bool target_is_slow(const struct target *t)
+{
+	uint32_t used = t->offset[TARGET_WRITE] ? 1u << TARGET_WRITE | 1u << TARGET_READ : ~(1u << TARGET_NEW | 1u << TARGET_FREE);
+
+	return t->slow & used;
+}
 
 #endif
