@@ -19,7 +19,7 @@ cleanup() {
 	for pid in "${started[@]:+${started[@]}}"; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || :
 	done
-	rm -rf "$T"
+	[ -n "${KEEP_T:-}" ] || rm -rf "$T"
 	exit $status
 }
 trap cleanup EXIT

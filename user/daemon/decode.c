@@ -192,9 +192,11 @@ static void run(struct decoder_process *d)
 	}
 }
 
-static struct sink_summary summary(const struct decoder_process *d)
+/* False: probe was killed, and what was lost is not known. */
+static bool summary(const struct decoder_process *d, struct sink_summary *ret)
 {
-	struct sink_summary s = *drain_summary(d->drain);
+	const struct sink_summary *counted = drain_summary(d->drain);
+	struct sink_summary s = counted ? *counted : (struct sink_summary){0};
 	struct pipeline_stats stats = pipeline_stats(d->pipeline);
 
 	if (d->conf.from_file) {
@@ -202,13 +204,15 @@ static struct sink_summary summary(const struct decoder_process *d)
 		s.lost_bytes = stats.stream.lost_bytes;
 	}
 	s.shed_spans = outbox_shed(d->outbox);
-	return s;
+	*ret = s;
+	return counted || d->conf.from_file;
 }
 
 /* Everything goes to sink and is acknowledged, as long as sink and probe live. */
 static void flush(struct decoder_process *d)
 {
-	struct sink_summary s = summary(d);
+	struct sink_summary s;
+	bool known = summary(d, &s);
 	int err;
 
 	while (!d->link_broken && !outbox_empty(d->outbox)) {
@@ -217,7 +221,7 @@ static void flush(struct decoder_process *d)
 		poll(&fd, 1, SEND_WAIT_MS);
 		talk_to_sink(d);
 	}
-	while (!d->link_broken && (err = outbox_end(d->outbox, &s)) != 0) {
+	while (known && !d->link_broken && (err = outbox_end(d->outbox, &s)) != 0) {
 		if (err != -EAGAIN)
 			d->link_broken = true;
 		usleep(SEND_WAIT_MS * 1000);

@@ -253,5 +253,5 @@ int drain_error(const struct drain *d)
 
 const struct sink_summary *drain_summary(const struct drain *d)
 {
-	return &d->summary;
+	return d->end_wanted ? &d->summary : NULL;
 }

@@ -40,7 +40,7 @@ bool drain_ended(const struct drain *d);
 bool drain_orphaned(const struct drain *d);
 /* 0, or why the recording cannot be read on (-EBADMSG: it is damaged). */
 int drain_error(const struct drain *d);
-/* What probe counted, as it came with MSG_END; all zero before. */
+/* What probe counted, as it came with MSG_END; NULL when none came. For after drain_ended() or drain_orphaned(). */
 const struct sink_summary *drain_summary(const struct drain *d);
 
 #endif

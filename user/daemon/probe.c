@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -34,13 +35,13 @@
 #define START_MS        15000 /* a role has to be ready by then */
 #define SWEEP_MS        200   /* after a process ended: report and forget its connections */
 #define DRAIN_NS        2000000000ull /* after CMD ended, for what the rings still hold */
-#define FLUSH_STALL_NS  60000000000ull /* without progress of decode or sink: give up waiting */
+#define FLUSH_NS        300000000000ull /* after CMD ended, for decode and sink to write what they hold; a signal ends it */
 #define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_RESTARTS   3
 #define LINK_BUFFER     (4 << 20)
-#define LEFT_MAX        64    /* messages that a crashed decode left unread */
+#define LEFT_MAX        (1 << 20) /* bytes that a crashed decode left unread: above what its socket holds */
 
 struct child {
 	const char *name;
@@ -65,7 +66,7 @@ struct probe {
 
 	pid_t cmd;
 	int cmd_status;
-	bool cmd_ended, ending, end_sent;
+	bool cmd_ended, ending, end_sent, impatient;
 	bool sweep_due;
 	uint64_t sweep_at;
 	uint64_t life_lost;
@@ -76,32 +77,38 @@ struct probe {
 
 /* --- the roles --- */
 
-static int send_left(struct probe *p, struct msg *left, size_t n)
+/* Takes back what the crashed decode had not read, so that its successor reads its configuration first. */
+static void take_left(struct probe *p, struct buf *left)
 {
-	int err = 0;
+	struct pollfd fd = {.fd = p->decode.sock[1], .events = POLLIN};
 
-	for (size_t i = 0; i < n && !err; i++)
-		err = msg_send(p->decode.sock[0], left[i].type, left[i].payload, NULL, 0);
-	return err;
+	while (left->n < LEFT_MAX && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &p->msg) == 0) {
+		const struct msg *m = &p->msg;
+
+		for (size_t i = 0; i < m->n_fds; i++)
+			close(m->fds[i]);
+		if (m->type == MSG_CONF)
+			continue; /* its own, unread */
+		buf_add(left, &m->type, sizeof(m->type));
+		buf_add(left, &m->payload.n, sizeof(m->payload.n));
+		buf_addslice(left, m->payload);
+	}
 }
 
-/* Takes back what the crashed decode had not read, so that its successor reads its configuration first. */
-static size_t take_left(struct probe *p, struct msg *left)
+/* Puts it back; it had room before. */
+static void send_left(struct probe *p, struct slice left)
 {
-	size_t n = 0;
-	int err = 0;
+	enum msg_type type;
+	size_t n;
 
-	while (n < LEFT_MAX && !err) {
-		struct pollfd fd = {.fd = p->decode.sock[1], .events = POLLIN};
-
-		if (poll(&fd, 1, 0) <= 0)
+	while (left.n) {
+		memcpy(&type, left.p, sizeof(type));
+		memcpy(&n, left.p + sizeof(type), sizeof(n));
+		left = slice_from(left, sizeof(type) + sizeof(n));
+		if (msg_send(p->decode.sock[0], type, slice_of(left.p, n), NULL, 0))
 			break;
-		err = msg_recv(p->decode.sock[1], &left[n]);
-		if (err)
-			break;
-		n++;
+		left = slice_from(left, n);
 	}
-	return n;
 }
 
 static int start_decode(struct probe *p)
@@ -110,9 +117,8 @@ static int start_decode(struct probe *p)
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
 				   .generation = p->crashes};
-	struct msg *left = malloc(LEFT_MAX * sizeof(*left));
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd};
-	size_t n = 2, n_left = left && p->crashes ? take_left(p, left) : 0;
+	size_t n = 2;
 
 	memcpy(conf.instance, p->out->sink.instance, sizeof(conf.instance));
 	if (conf.from_file) {
@@ -128,9 +134,6 @@ static int start_decode(struct probe *p)
 	int err = p->decode.pid < 0 ? (int)p->decode.pid : 0;
 	if (!err)
 		err = msg_send(p->decode.sock[0], MSG_CONF, slice_of(&conf, sizeof(conf)), fds, n);
-	if (!err)
-		err = send_left(p, left, n_left);
-	free(left);
 	return err;
 }
 
@@ -255,10 +258,15 @@ static void restart_decode(struct probe *p)
 {
 	if (p->decode.pid || p->decode.done || clock_boot_ns() < p->decode_again_at)
 		return;
+
+	struct buf left = {0};
+	take_left(p, &left);
 	fcntl(p->decode.sock[0], F_SETFL, 0);
 	if (start_decode(p) || !wait_ready(p, &p->decode))
 		p->decode_again_at = clock_boot_ns() + CRASH_WINDOW_NS;
 	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
+	send_left(p, buf_slice(&left)); /* not before: it may fill the socket that nobody reads yet */
+	buf_release(&left);
 }
 
 static void on_sink_death(struct probe *p)
@@ -370,14 +378,22 @@ static int start_cmd(struct probe *p, const struct capture *cap)
 	return err == ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC;
 }
 
-/* Signals sent to us by a process are CMD's; those that the terminal sends have reached it already. */
+/*
+ * Signals sent to us by a process are CMD's; those that the terminal sends have
+ * reached it already.  When CMD has ended they mean us: wait no longer.
+ */
 static void on_signals(struct probe *p)
 {
 	struct signalfd_siginfo info;
 
-	while (read(p->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGCHLD && info.ssi_code <= 0 && p->cmd > 0 && !p->cmd_ended)
+	while (read(p->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			continue;
+		if (p->ending)
+			p->impatient |= info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM;
+		else if (info.ssi_code <= 0 && p->cmd > 0 && !p->cmd_ended)
 			kill(p->cmd, (int)info.ssi_signo);
+	}
 }
 
 /* --- what only the kernel side knows --- */
@@ -493,7 +509,7 @@ static void send_end(struct probe *p)
 /* Lets decode and sink finish; only a stall ends the wait. */
 static void finish(struct probe *p)
 {
-	uint64_t until = clock_boot_ns() + FLUSH_STALL_NS;
+	uint64_t until = clock_boot_ns() + FLUSH_NS;
 	unsigned crashes = p->crashes;
 
 	/* Nobody waits any more for a host to calm down: what was captured is decoded now, crash by crash. */
@@ -505,7 +521,7 @@ static void finish(struct probe *p)
 	send_end(p);
 	discover_stop(p->discover);
 	p->discover = NULL;
-	while (!(p->decode.done && p->sink.done) && clock_boot_ns() < until) {
+	while (!(p->decode.done && p->sink.done) && clock_boot_ns() < until && !p->impatient) {
 		turn(p, 50);
 		if (crashes != p->crashes) { /* its successor has not heard the end, if it was read */
 			crashes = p->crashes;
@@ -515,7 +531,8 @@ static void finish(struct probe *p)
 			send_end(p);
 	}
 	if (!p->decode.done || !p->sink.done)
-		log_warn("%s does not finish: what it still holds is lost", p->decode.done ? "sink" : "decode");
+		log_warn("%s %s: what it still holds is lost", p->decode.done ? "sink" : "decode",
+			 p->impatient ? "was interrupted" : "does not finish");
 }
 
 static void stop_child(struct child *c)
@@ -608,6 +625,7 @@ int capture_run(const struct capture *cap)
 		tear_down(&p);
 		return code;
 	}
+	setpriority(PRIO_PROCESS, 0, HURRY); /* a library has to be attached before its first use */
 	while (!p.cmd_ended)
 		turn(&p, wait_ms(&p));
 	finish(&p);

@@ -279,14 +279,6 @@ static void on_message(struct sink_process *sp)
 	}
 }
 
-/* probe says nothing to sink: its socket only tells, by closing, that probe is gone. */
-static bool probe_gone(void)
-{
-	char c;
-
-	return recv(ROLE_SOCKET, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
-}
-
 static void run(struct sink_process *sp)
 {
 	bool orphaned = false;
@@ -307,7 +299,8 @@ static void run(struct sink_process *sp)
 			retry(sp);
 		else if (sp->dirty_since && !sp->retry_at && (err == -EAGAIN || now - sp->dirty_since > COMMIT_NS))
 			commit(sp);
-		if (fds[1].revents && probe_gone())
+		/* probe says nothing to sink: its socket only tells, by closing, that it is gone. */
+		if (fds[1].revents & (POLLHUP | POLLERR))
 			orphaned = true; /* decode ends by itself; its end of the link closes then */
 	}
 }
