@@ -17,6 +17,7 @@
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "probe/attach.h"
+#include "probe/uprobe.h"
 #include "target/target.h"
 
 #define INSPECT_MS      3000 /* the largest program seen (300 MB) takes a tenth of this */
@@ -72,13 +73,18 @@ void attacher_free(struct attacher *a)
 	if (!a)
 		return;
 	stop_inspect(a);
+	struct bpf_link **links = NULL;
+	size_t n = 0, cap = 0;
 	map_foreach(&a->files, e) {
 		struct file *f = e->value;
 
-		for (size_t i = 0; i < f->n_links; i++)
-			bpf_link__destroy(f->links[i]);
+		xgrow(&links, &cap, n + f->n_links, sizeof(*links));
+		memcpy(links + n, f->links, f->n_links * sizeof(*links));
+		n += f->n_links;
 		free(f);
 	}
+	uprobe_detach(links, n);
+	free(links);
 	map_release(&a->files);
 	free(a);
 }
@@ -141,10 +147,10 @@ void attacher_inspect(struct attacher *a, const char *path, struct target *ret)
 		close(fd);
 }
 
-static int attach_one(struct file *f, struct bpf_program *prog, bool ret, const char *path, uint64_t offset)
+static int attach_one(struct attacher *a, struct file *f, struct bpf_program *prog, bool ret, const char *path,
+		      uint64_t offset)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret);
-	struct bpf_link *link = bpf_program__attach_uprobe_opts(prog, -1, path, offset, &opts);
+	struct bpf_link *link = uprobe_attach(prog, loader_multi(a->loader), -1, path, offset, ret);
 
 	if (!link)
 		return -errno;
@@ -164,9 +170,9 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 			continue;
 		/* The return first: an entry without its return would only fill the table of calls. */
 		struct bpf_program *ret = loader_return(a->loader, func), *entry = loader_entry(a->loader, func);
-		int e = ret ? attach_one(f, ret, true, path, t->offset[func]) : 0;
+		int e = ret ? attach_one(a, f, ret, true, path, t->offset[func]) : 0;
 		if (!e && entry)
-			e = attach_one(f, entry, false, path, t->offset[func]);
+			e = attach_one(a, f, entry, false, path, t->offset[func]);
 		if (e && func != TARGET_NEW && func != TARGET_FREE)
 			err = e;
 	}

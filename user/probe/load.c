@@ -17,6 +17,7 @@
 struct loader {
 	struct spantap_bpf *bpf;
 	bool loop; /* the kernel has bpf_loop */
+	bool multi; /* uprobe.multi links, else perf-event uprobes */
 };
 
 /* The last thing that libbpf complained about: the best description there is. */
@@ -86,6 +87,20 @@ static void resize_rings(struct spantap_bpf *bpf)
 }
 #endif
 
+/* Programs of uprobe.multi links are loaded with another attach type. */
+static void load_for_multi(struct spantap_bpf *bpf)
+{
+	enum bpf_prog_type type;
+	enum bpf_attach_type multi; /* BPF_TRACE_UPROBE_MULTI, which older headers do not have */
+	struct bpf_program *prog;
+
+	if (libbpf_prog_type_by_name("uprobe.multi", &type, &multi))
+		return;
+	bpf_object__for_each_program(prog, bpf->obj)
+		if (bpf_program__type(prog) == type)
+			bpf_program__set_expected_attach_type(prog, multi);
+}
+
 static int set_up(struct loader *l, struct buf *ret_error)
 {
 	int err;
@@ -93,6 +108,8 @@ static int set_up(struct loader *l, struct buf *ret_error)
 	l->bpf = spantap_bpf__open();
 	if (!l->bpf)
 		return fail(ret_error, "open the BPF object", -errno);
+	if (l->multi)
+		load_for_multi(l->bpf);
 	resize_rings(l->bpf);
 	l->bpf->rodata->wake_at = bpf_map__max_entries(l->bpf->maps.data_ring) / 4;
 	choose_programs(l);
@@ -105,7 +122,7 @@ static int set_up(struct loader *l, struct buf *ret_error)
 	err = attach_process_programs(l);
 	if (err)
 		return fail(ret_error, "attach to process events", err);
-	err = safety_return_probe(loader_return(l, TARGET_READ));
+	err = safety_return_probe(loader_return(l, TARGET_READ), l->multi);
 	if (err < 0)
 		return fail(ret_error, "place a return probe", err);
 	if (err == 0) {
@@ -121,12 +138,17 @@ struct loader *loader_new(struct buf *ret_error)
 	struct loader *l = xcalloc(1, sizeof(*l));
 
 	libbpf_set_print(keep_complaint);
-	complaint[0] = '\0';
-	if (set_up(l, ret_error)) {
-		loader_free(l);
-		return NULL;
+	for (l->multi = true;; l->multi = false) {
+		complaint[0] = '\0';
+		buf_clear(ret_error);
+		if (set_up(l, ret_error) == 0)
+			return l;
+		if (!l->multi)
+			break;
+		spantap_bpf__destroy(l->bpf); /* a kernel before 6.6, most likely: the other interface */
 	}
-	return l;
+	loader_free(l);
+	return NULL;
 }
 
 void loader_free(struct loader *l)
@@ -177,6 +199,11 @@ struct bpf_program *loader_return(const struct loader *l, int func)
 	if (func == TARGET_NEW)
 		return l->bpf->progs.tls_new_return;
 	return NULL;
+}
+
+bool loader_multi(const struct loader *l)
+{
+	return l->multi;
 }
 
 void loader_arm(struct loader *l)

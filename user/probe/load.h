@@ -29,6 +29,9 @@ int loader_idle_fd(const struct loader *l);
 struct bpf_program *loader_entry(const struct loader *l, int func);
 struct bpf_program *loader_return(const struct loader *l, int func);
 
+/* Which interface the programs were loaded for (uprobe.h). */
+bool loader_multi(const struct loader *l);
+
 /* The next process that the caller forks becomes CMD: it and its descendants are followed. */
 void loader_arm(struct loader *l);
 void loader_attached_late(struct loader *l); /* a library just now, that was in use before */

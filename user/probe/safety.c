@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "probe/safety.h"
+#include "probe/uprobe.h"
 
 /* What the child calls; the probe sits on its first instruction. */
 static __attribute__((noinline, noclone)) int probed(int n)
@@ -48,9 +49,8 @@ static _Noreturn void child(int go)
 	_exit(probed(0));
 }
 
-int safety_return_probe(const struct bpf_program *prog)
+int safety_return_probe(const struct bpf_program *prog, bool multi)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = true);
 	uint64_t offset = own_file_offset((uintptr_t)probed);
 	int go[2], status, err = 0;
 
@@ -64,8 +64,7 @@ int safety_return_probe(const struct bpf_program *prog)
 		child(go[0]);
 	}
 	close(go[0]);
-	struct bpf_link *link =
-	    pid > 0 ? bpf_program__attach_uprobe_opts(prog, pid, "/proc/self/exe", offset, &opts) : NULL;
+	struct bpf_link *link = pid > 0 ? uprobe_attach(prog, multi, pid, "/proc/self/exe", offset, true) : NULL;
 	if (!link)
 		err = -errno;
 	if (link && write(go[1], "", 1) != 1)

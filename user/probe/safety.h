@@ -12,9 +12,11 @@
 #ifndef SPANTAP_SAFETY_H
 #define SPANTAP_SAFETY_H
 
+#include <stdbool.h>
+
 struct bpf_program;
 
 /* 1: a seccomp-filtered child survived a return probe (`prog`, attached to it alone); 0: it was killed; -errno. */
-int safety_return_probe(const struct bpf_program *prog);
+int safety_return_probe(const struct bpf_program *prog, bool multi);
 
 #endif
