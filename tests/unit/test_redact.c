@@ -15,6 +15,7 @@ static const struct {
 	const char *in, *gone, *label;
 } credentials[] = {
     {"cmd --api-key CANARY1 --x", "CANARY1", "api_key"},
+    {"Incorrect API key provided: CANARY1aBcDe. You can", "CANARY1", "api_key"},
     {"cmd --api-key=CANARY1 --x", "CANARY1", "api_key"},
     {"cmd --apiKey 'CANARY 1' --x", "CANARY", "api_key"},
     {"cmd --password CANARY1", "CANARY1", "password"},

@@ -33,6 +33,7 @@ struct pending {
 	struct sse sse;
 	struct answer answer;
 	bool response_parsed, response_hole, response_cut;
+	uint64_t response_last; /* when the latest byte of its body came */
 
 	size_t held; /* what it adds to llm_stats.body_bytes_held */
 };
@@ -332,6 +333,8 @@ static const char *why_request(const struct pending *p)
 
 	if (p->request_hole || x->damage & (DAMAGE_REQUEST_HEAD | DAMAGE_REQUEST_BODY))
 		return why_lost(x, true);
+	if (x->damage & DAMAGE_LATE)
+		return "the connection is older than the capture: which answer belongs to which request is not certain";
 	if (p->request_cut)
 		return "request body larger than the limit";
 	if (!p->request_ended)
@@ -352,7 +355,7 @@ static const char *why_body(const struct pending *p)
 {
 	bool ok = p->x->status >= 200 && p->x->status < 300;
 
-	if (why_dropped(p))
+	if (why_dropped(p) || p->response_parsed)
 		return why_dropped(p);
 	if (p->form == FORM_EVENTS)
 		return p->answer.finished || p->call->error_type.p
@@ -367,11 +370,12 @@ static const char *why_response(const struct pending *p)
 {
 	const struct exchange *x = p->x;
 
-	if (p->response_hole)
+	/* A head after a hole may be that of another request. */
+	if (p->response_hole || x->damage & DAMAGE_RESPONSE_HEAD)
 		return why_lost(x, false);
-	if (p->answer.done || p->response_parsed) /* nothing that mattered came after it */
+	if (p->answer.done || (p->response_parsed && x->response_end)) /* nothing that mattered came after it */
 		return why_dropped(p);
-	if (x->damage & (DAMAGE_RESPONSE_HEAD | DAMAGE_RESPONSE_BODY))
+	if (x->damage & DAMAGE_RESPONSE_BODY)
 		return why_lost(x, false);
 	if (x->damage & DAMAGE_SYNTAX)
 		return x->why ? x->why : "response is not valid HTTP";
@@ -464,6 +468,8 @@ static void on_event(void *ctx, uint64_t ts, struct slice name, struct slice dat
 	if (doc)
 		p->api->event(a, name, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
+	if (p->call->error_type.p || p->call->error_message.p)
+		a->done = true; /* nothing follows an error, and clients close the connection upon it */
 	if (a->carried) {
 		p->call->n_chunks++;
 		if (!p->call->first_token)
@@ -527,6 +533,7 @@ static void on_response_body(void *ctx, struct exchange *x, uint64_t ts, struct 
 	if (!p || !p->call)
 		return;
 	p->call->response_bytes += s.n;
+	p->response_last = ts;
 	feed(p, ts, s);
 	if (p->answer.done && p->begun)
 		finish(p, ts);
@@ -556,6 +563,18 @@ static void on_body_gap(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t
 	account(p);
 }
 
+/* The end of a response; where it was not seen, the last that was. */
+static uint64_t end_of(const struct pending *p)
+{
+	const struct exchange *x = p->x;
+	const uint64_t seen[] = {x->response_end, p->response_last, x->response_head, x->request_end};
+
+	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++)
+		if (seen[i])
+			return seen[i];
+	return x->request_start;
+}
+
 static void on_end(void *ctx, struct exchange *x)
 {
 	struct pending *p = x->user;
@@ -566,7 +585,7 @@ static void on_end(void *ctx, struct exchange *x)
 	if (p->call && !p->begun && !begin(p))
 		return;
 	if (p->call)
-		finish(p, x->response_end);
+		finish(p, end_of(p));
 	drop(p);
 }
 

@@ -13,7 +13,7 @@
 #include "probe/uprobe.h"
 
 /* What the child calls; the probe sits on its first instruction. */
-static __attribute__((noinline, noclone)) int probed(int n)
+static __attribute__((noinline)) int probed(int n)
 {
 	__asm__ volatile("" : "+r"(n));
 	return n;

@@ -384,6 +384,21 @@ static void set_lenient(llhttp_t *l)
 	llhttp_set_lenient_optional_cr_before_lf(l, 1);
 }
 
+/*
+ * RFC 9112 2.2: a line may end in a bare LF.  llhttp takes that but behind a
+ * request line, the form of which is known here: it is given CR LF instead.
+ */
+static llhttp_errno_t execute_request(llhttp_t *l, struct slice s)
+{
+	const char *lf = memchr(s.p, '\n', s.n);
+	size_t n = (size_t)(lf - s.p) - (lf[-1] == '\r');
+	llhttp_errno_t e = llhttp_execute(l, s.p, n);
+
+	if (e == HPE_OK)
+		e = llhttp_execute(l, "\r\n", 2);
+	return e == HPE_OK ? llhttp_execute(l, lf + 1, s.n - (size_t)(lf + 1 - s.p)) : e;
+}
+
 int head_parse(const struct head *h, struct head_parsed *ret)
 {
 	struct slice s = buf_slice(&h->bytes), te;
@@ -397,7 +412,7 @@ int head_parse(const struct head *h, struct head_parsed *ret)
 	llhttp_init(&l, ret->kind == HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	l.data = ret;
 	set_lenient(&l);
-	e = llhttp_execute(&l, s.p, s.n);
+	e = ret->kind == HEAD_REQUEST ? execute_request(&l, s) : llhttp_execute(&l, s.p, s.n);
 	if (e != HPE_PAUSED) {
 		ret->why = refusal(e);
 		return -EBADMSG;

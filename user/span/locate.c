@@ -88,15 +88,29 @@ static struct found find_session(struct spans *sp, const struct flight *f)
 	return (struct found){0};
 }
 
+/*
+ * The longest known chain. What follows the last answer has only been asked, and perhaps by another run of
+ * the same agent as well: in that part, the conversation of this process comes before a longer one of
+ * another.
+ */
 static struct found find_prefix(struct spans *sp, const struct flight *f)
 {
+	const struct owner *longest = NULL;
+
 	for (size_t n = f->chain.n; n > 0 && n >= f->chain.answered; n--) {
 		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
+		const struct owner *o = h ? choose(sp, h, f) : NULL;
 
-		if (h)
-			return found(choose(sp, h, f), "prefix", 0.95);
+		if (o && same_process(o, f->process)) {
+			longest = o;
+			break;
+		}
+		if (o && !longest)
+			longest = o;
+		if (longest && n <= f->chain.news)
+			break;
 	}
-	return (struct found){0};
+	return longest ? found(longest, "prefix", 0.95) : (struct found){0};
 }
 
 /* Ids that only count ("call_0") say nothing outside their own process. */

@@ -2,143 +2,18 @@
 #include <ctype.h>
 
 #include "span/redact.h"
+#include "span/secrets.h"
 
 #define LOOK_AHEAD 256   /* bytes read to decide whether a value is a secret */
 #define VALUE_MAX  65536 /* bytes of a quoted value; a longer one is taken as not quoted */
-#define IDENT_MAX  96    /* bytes of a key name, the last ones count */
-
-enum key_class { KEY_NONE, KEY_PASSWORD, KEY_TOKEN, KEY_WEAK, KEY_AUTH, KEY_COOKIE };
-
-/*
- * Key names by their last words, words joined by "_" whatever the spelling
- * (apiKey, API-KEY, x_api_key).  `inside`: also without a word boundary before
- * it (PGPASSWORD).
- */
-static const struct key_rule {
-	const char *suffix, *label;
-	enum key_class class;
-	bool inside;
-} key_rules[] = {
-    {"password", "password", KEY_PASSWORD, true},
-    {"passwd", "password", KEY_PASSWORD, true},
-    {"passphrase", "password", KEY_PASSWORD, true},
-    {"_pwd", "password", KEY_PASSWORD, true},
-    {"api_key", "api_key", KEY_TOKEN, true},
-    {"apikey", "api_key", KEY_TOKEN, true},
-    {"access_key", "api_key", KEY_TOKEN, false},
-    {"access_key_id", "api_key", KEY_TOKEN, false},
-    {"secret_key", "api_key", KEY_TOKEN, false},
-    {"private_key", "private_key", KEY_TOKEN, false},
-    {"signing_key", "api_key", KEY_TOKEN, false},
-    {"encryption_key", "api_key", KEY_TOKEN, false},
-    {"account_key", "api_key", KEY_TOKEN, false},
-    {"subscription_key", "api_key", KEY_TOKEN, false},
-    {"master_key", "api_key", KEY_TOKEN, false},
-    {"auth_key", "api_key", KEY_TOKEN, false},
-    {"secret", "secret", KEY_TOKEN, false},
-    {"credential", "credential", KEY_TOKEN, false},
-    {"credentials", "credential", KEY_TOKEN, false},
-    {"jwt", "token", KEY_TOKEN, false},
-    {"token", "token", KEY_TOKEN, false},
-    {"authtoken", "token", KEY_TOKEN, true},
-    {"accesstoken", "token", KEY_TOKEN, true},
-    {"authorization", "authorization", KEY_AUTH, false},
-    {"cookie", "cookie", KEY_COOKIE, false},
-    {"key", "key", KEY_WEAK, false}, /* only as environment variable */
-};
-
-/* A token or key of these is none. */
-static const char *const harmless[] = {
-    "next",      "page",  "continuation", "pagination",   "max",    "min",     "num",     "stop",
-    "pad",       "eos",   "bos",          "sep",          "mask",   "cls",     "unk",     "start",
-    "end",       "sync",  "count",        "cancellation", "public", "primary", "foreign", "sort",
-    "partition", "cache", "host",         "first",        "last",   "special",
-};
 
 /* URL parameters that are credentials although they are no key name above. */
 static const char *const query_names[] = {
     "key",           "sig", "signature", "x-amz-signature", "x-goog-signature", "x-amz-security-token",
     "code_verifier", "auth"};
 
-#define UPPER  1
-#define LOWER  2
-#define DIGIT  4
-#define DASH   8  /* - _ */
-#define BASE64 16 /* + / = */
-#define ALNUM  (UPPER | LOWER | DIGIT)
-
-/* Secrets by shape: prefix, the alphabet behind it, and how much of it there must be. */
-static const struct shape {
-	const char *prefix;
-	unsigned alphabet;
-	size_t min;
-	const char *label;
-} shapes[] = {
-    {"sk-ant-", ALNUM | DASH, 16, "api_key"},
-    {"sk-proj-", ALNUM | DASH, 16, "api_key"},
-    {"sk-or-", ALNUM | DASH, 16, "api_key"},
-    {"sk-", ALNUM | DASH, 20, "api_key"},
-    {"sk_live_", ALNUM, 16, "api_key"},
-    {"sk_test_", ALNUM, 16, "api_key"},
-    {"rk_live_", ALNUM, 16, "api_key"},
-    {"AIza", ALNUM | DASH, 30, "api_key"},
-    {"gsk_", ALNUM, 20, "api_key"},
-    {"hf_", ALNUM, 20, "api_key"},
-    {"xai-", ALNUM, 20, "api_key"},
-    {"r8_", ALNUM, 30, "api_key"},
-    {"pplx-", ALNUM, 30, "api_key"},
-    {"ghp_", ALNUM, 30, "token"},
-    {"gho_", ALNUM, 30, "token"},
-    {"ghu_", ALNUM, 30, "token"},
-    {"ghs_", ALNUM, 30, "token"},
-    {"ghr_", ALNUM, 30, "token"},
-    {"github_pat_", ALNUM | DASH, 30, "token"},
-    {"glpat-", ALNUM | DASH, 16, "token"},
-    {"xoxb-", ALNUM | DASH, 16, "token"},
-    {"xoxp-", ALNUM | DASH, 16, "token"},
-    {"xoxa-", ALNUM | DASH, 16, "token"},
-    {"xoxs-", ALNUM | DASH, 16, "token"},
-    {"xapp-", ALNUM | DASH, 16, "token"},
-    {"npm_", ALNUM, 30, "token"},
-    {"pypi-", ALNUM | DASH, 50, "token"},
-    {"AKIA", UPPER | DIGIT, 16, "api_key"},
-    {"ASIA", UPPER | DIGIT, 16, "api_key"},
-    {"ya29.", ALNUM | DASH, 20, "token"},
-};
-
-/* Options of one letter that carry a secret, and only with these commands. */
-static const struct flag_rule {
-	const char *command, *flag;
-	bool attached, separate; /* -pX, -p X */
-	char user_sep;           /* only what stands behind it: user:password */
-	const char *label;
-} flag_rules[] = {
-    {"curl", "-u", true, true, ':', "password"},      {"curl", "-U", true, true, ':', "password"},
-    {"curl", "--user", false, true, ':', "password"}, {"curl", "--proxy-user", false, true, ':', "password"},
-    {"curl", "-b", true, true, '=', "cookie"},        {"curl", "--cookie", false, true, '=', "cookie"},
-    {"mysql", "-p", true, false, 0, "password"},      {"mysqldump", "-p", true, false, 0, "password"},
-    {"mysqladmin", "-p", true, false, 0, "password"}, {"mariadb", "-p", true, false, 0, "password"},
-    {"sshpass", "-p", true, true, 0, "password"},     {"redis-cli", "-a", false, true, 0, "password"},
-    {"mongo", "-p", false, true, 0, "password"},      {"mongosh", "-p", false, true, 0, "password"},
-    {"smbclient", "-U", true, true, '%', "password"}, {"ldapsearch", "-w", true, true, 0, "password"},
-    {"http", "-a", false, true, ':', "password"},
-};
-
 static const char *const auth_schemes[] = {"bearer", "basic",     "digest",          "token",
                                            "apikey", "negotiate", "aws4-hmac-sha256"};
-
-static unsigned char_set(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return UPPER;
-	if (c >= 'a' && c <= 'z')
-		return LOWER;
-	if (c >= '0' && c <= '9')
-		return DIGIT;
-	if (c == '-' || c == '_')
-		return DASH;
-	return c == '+' || c == '/' || c == '=' ? BASE64 : 0;
-}
 
 static bool is_blank(char c)
 {
@@ -160,73 +35,6 @@ static size_t run(struct slice s, size_t i, unsigned alphabet)
 	while (i < s.n && (char_set(s.p[i]) & alphabet))
 		i++;
 	return i;
-}
-
-static bool in_words(struct slice s, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (slice_caseeq(s, slice_str(words[i])))
-			return true;
-	return false;
-}
-
-#define IN_WORDS(s, words) in_words(s, words, sizeof(words) / sizeof(words[0]))
-
-/* "apiKey", "API-Key", "api.key" → "api_key". */
-static size_t normalize(struct slice key, char out[2 * IDENT_MAX])
-{
-	size_t n = 0;
-
-	if (key.n > IDENT_MAX)
-		key = slice_from(key, key.n - IDENT_MAX);
-	for (size_t i = 0; i < key.n; i++) {
-		char c = key.p[i];
-
-		if (i && char_set(c) == UPPER && char_set(key.p[i - 1]) == LOWER)
-			out[n++] = '_';
-		out[n++] = c == '-' || c == '.' || c == ' ' ? '_' : (char)tolower((unsigned char)c);
-	}
-	while (n && out[n - 1] == '_')
-		n--;
-	return n;
-}
-
-static struct slice last_word(struct slice s)
-{
-	const char *p = s.n ? memrchr(s.p, '_', s.n) : NULL;
-
-	return p ? slice_of(p + 1, (size_t)(s.p + s.n - p - 1)) : s;
-}
-
-static const struct key_rule *key_rule(struct slice key)
-{
-	char text[2 * IDENT_MAX];
-	struct slice s = slice_of(text, normalize(key, text));
-
-	for (size_t i = 0; i < sizeof(key_rules) / sizeof(key_rules[0]); i++) {
-		const struct key_rule *r = &key_rules[i];
-		struct slice suffix = slice_str(r->suffix);
-
-		if (!slice_ends(s, suffix))
-			continue;
-
-		struct slice before = slice_of(s.p, s.n - suffix.n);
-		if (before.n && before.p[before.n - 1] == '_')
-			before.n--;
-		else if (before.n && !r->inside)
-			continue;
-		if (before.n && IN_WORDS(last_word(before), harmless))
-			return NULL;
-		return r;
-	}
-	return NULL;
-}
-
-const char *redact_key(struct slice key)
-{
-	const struct key_rule *r = key_rule(key);
-
-	return r && r->class != KEY_WEAK ? r->label : NULL;
 }
 
 /* One pass over `in`; in[0..copied) is already in `out`. */
@@ -481,7 +289,7 @@ static bool mask_keyed(struct scan *s, size_t from, size_t end)
 /* -pSECRET, -u user:SECRET of the commands in flag_rules. */
 static bool mask_command_flag(struct scan *s)
 {
-	for (size_t k = 0; k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++) {
+	for (size_t k = 0; flag_rules[k].command; k++) {
 		const struct flag_rule *r = &flag_rules[k];
 		struct slice flag = slice_str(r->flag);
 
@@ -570,8 +378,8 @@ static bool mask_shape(struct scan *s)
 {
 	if (starts_at(s, s->i, SLICE("eyJ")) && mask_jwt(s))
 		return true;
-	for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++) {
-		const struct shape *sh = &shapes[k];
+	for (size_t k = 0; secret_shapes[k].prefix; k++) {
+		const struct secret_shape *sh = &secret_shapes[k];
 
 		if (sh->prefix[0] != s->in.p[s->i] || !starts_at(s, s->i, slice_str(sh->prefix)))
 			continue;
@@ -595,11 +403,28 @@ static bool mask_shape(struct scan *s)
 	return false;
 }
 
+/* What providers say of a wrong key: "Incorrect API key provided: X". */
+static bool mask_reported(struct scan *s)
+{
+	static const char *const phrases[] = {"api key provided: ", "api key: "};
+
+	for (size_t k = 0; k < sizeof(phrases) / sizeof(phrases[0]); k++) {
+		size_t n = strlen(phrases[k]);
+
+		if (s->in.n - s->i <= n || strncasecmp(s->in.p + s->i, phrases[k], n) != 0)
+			continue;
+		struct value v = value_at(s, s->i + n, LOOK_AHEAD);
+		if (v.to - v.from >= 12 && mixture(s, v) == 3 && !is_reference(s, v))
+			return mask_value(s, v, "api_key");
+	}
+	return false;
+}
+
 static void note_command(struct scan *s, size_t from, size_t end)
 {
 	struct slice word = slice_of(s->in.p + from, end - from);
 
-	for (size_t k = 0; k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++)
+	for (size_t k = 0; flag_rules[k].command; k++)
 		if (slice_eq(word, slice_str(flag_rules[k].command)))
 			s->command = flag_rules[k].command;
 }
@@ -614,7 +439,7 @@ static void scan_word(struct scan *s)
 {
 	size_t from = s->i, end = from;
 
-	if (s->mode == REDACT_SECRETS && mask_shape(s))
+	if ((s->mode == REDACT_SECRETS && mask_shape(s)) || mask_reported(s))
 		return;
 	while (end < s->in.n && end - from < IDENT_MAX && in_name(s->in.p[end]))
 		end++;
@@ -692,7 +517,7 @@ static const char *option_label(struct slice option, const char *command, char *
 	*ret_user_sep = 0;
 	if (option.n < 2 || option.p[0] != '-' || memchr(option.p, '=', option.n))
 		return NULL;
-	for (size_t k = 0; command && k < sizeof(flag_rules) / sizeof(flag_rules[0]); k++) {
+	for (size_t k = 0; command && flag_rules[k].command; k++) {
 		const struct flag_rule *r = &flag_rules[k];
 
 		if (r->separate && !strcmp(r->command, command) && slice_eq(option, slice_str(r->flag))) {

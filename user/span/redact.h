@@ -14,7 +14,7 @@
  *
  * One pass, linear time: what is read ahead is bounded (LOOK_AHEAD in
  * redact.c) or skipped.  Bytes that are no text pass unchanged.  Key names,
- * shapes and command flags are tables at the top of redact.c.
+ * shapes and command flags are the tables of secrets.c.
  *
  * Not found: secrets without context and without a known shape, and secrets
  * that the client encoded or split.

@@ -4,9 +4,17 @@
 #include "base/alloc.h"
 #include "span/reorder.h"
 
+/* At the same time: processes before calls, whichever ring was read first; calls as they came. */
+static unsigned rank(const struct reorder_item *item)
+{
+	return item->what < HAPPENS_BEGIN ? (unsigned)item->what : HAPPENS_BEGIN;
+}
+
 static bool before(const struct reorder_item *a, const struct reorder_item *b)
 {
-	return a->ts != b->ts ? a->ts < b->ts : a->seq < b->seq;
+	if (a->ts != b->ts)
+		return a->ts < b->ts;
+	return rank(a) != rank(b) ? rank(a) < rank(b) : a->seq < b->seq;
 }
 
 static void swap(struct reorder_item *a, struct reorder_item *b)

@@ -17,7 +17,16 @@
 #define REORDER_MAX       16384        /* records waiting; then the oldest goes at once */
 #define REORDER_BYTES_MAX (64u << 20)  /* of their copies */
 
-enum happening { HAPPENS_FORK, HAPPENS_EXEC, HAPPENS_EXIT, HAPPENS_LOSS, HAPPENS_BEGIN, HAPPENS_END };
+/* In the order in which they are taken when they have the same time. */
+enum happening {
+	HAPPENS_FORK,
+	HAPPENS_EXEC,
+	HAPPENS_EXIT,
+	HAPPENS_LOSS,
+	HAPPENS_LIFE_LOSS,
+	HAPPENS_BEGIN,
+	HAPPENS_END
+};
 
 struct reorder_item {
 	uint64_t ts, seq;

@@ -37,6 +37,8 @@ static void turn_close(struct spans *sp, struct turn *t, uint64_t now)
 	struct conversation *c = t->conversation;
 	struct tool *tool;
 
+	if (sp->finished && c->turn == t && t->asks_tools && !t->failed && !t->damaged)
+		t->damaged = "still open when the capture ended";
 	if (c->process)
 		runs_place(sp, c->process, now);
 	while ((tool = TAILQ_FIRST(&t->tools))) {
@@ -90,6 +92,7 @@ static void conversation_close(struct spans *sp, struct conversation *c, uint64_
 	while ((f = LIST_FIRST(&c->flights))) {
 		LIST_REMOVE(f, in_conversation);
 		f->turn->flights--;
+		f->turn->damaged = "a call of it was still open when the capture ended";
 		f->conversation = NULL;
 		f->turn = NULL;
 	}
@@ -334,10 +337,15 @@ static void take_end(struct spans *sp, struct llm_call *call)
 
 /* ---- processes ---- */
 
-/* Our own record, so that a loss waits for its turn like all that happens. */
+/* Our own records, so that a loss waits for its turn like all that happens. */
 struct traffic_loss {
 	struct ev_head head;
 	struct ev_proc proc;
+};
+
+struct life_loss {
+	struct ev_head head;
+	uint64_t total;
 };
 
 static void lose_process(struct spans *sp, struct process *p, uint64_t ts)
@@ -396,6 +404,12 @@ static void take_loss(struct spans *sp, const struct traffic_loss *rec)
 	p->traffic_lost = rec->head.ts > p->traffic_lost ? rec->head.ts : p->traffic_lost;
 }
 
+static void take_life_loss(struct spans *sp, const struct life_loss *rec)
+{
+	if (rec->total > sp->life_lost)
+		sp->life_lost = rec->total;
+}
+
 static void take_exit(struct spans *sp, const struct ev_exit *rec)
 {
 	struct process *p = process_find(&sp->processes, &rec->proc);
@@ -425,6 +439,9 @@ static void take(struct spans *sp, const struct reorder_item *item)
 		break;
 	case HAPPENS_LOSS:
 		take_loss(sp, (const struct traffic_loss *)(const void *)item->record);
+		break;
+	case HAPPENS_LIFE_LOSS:
+		take_life_loss(sp, (const struct life_loss *)(const void *)item->record);
 		break;
 	case HAPPENS_BEGIN:
 		take_begin(sp, item->call->user);
@@ -500,8 +517,10 @@ void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t t
 
 void spans_life_lost(struct spans *sp, uint64_t total)
 {
-	if (total > sp->life_lost)
-		sp->life_lost = total;
+	struct life_loss rec = {.head = {.size = sizeof(rec), .ts = sp->reorder.newest}, .total = total};
+
+	reorder_record(&sp->reorder, HAPPENS_LIFE_LOSS, &rec.head, sizeof(rec));
+	take_ready(sp, false);
 }
 
 void spans_tick(struct spans *sp, uint64_t now)

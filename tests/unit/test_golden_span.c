@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the Markdown files of tests/golden/span.  A case is an ```input block
+ * and the ```log block behind it, the spans as span_print() shows them (and the
+ * wall clock of their start, where the story has a clock).  Input lines begin with
+ * a time in ms; what follows indented belongs to them:
+ *
+ *   0 content LEVEL                      none shape redacted (default) full
+ *   0 clock SECONDS                      wall clock - boot clock, from now on
+ *   10 fork PARENT CHILD                 pids
+ *   10 exec PID ARG|ARG|…                in /home/work
+ *   10 exit PID [CODE | signal N]
+ *   10 life-lost TOTAL                   10 traffic-lost PID     10 tick
+ *   10 begin NAME PID [server] [session=KEY] [agent=USER_AGENT]
+ *     system|user|assistant: TEXT
+ *     call ID NAME ARGUMENTS             the assistant asks for a tool
+ *     result ID TEXT                     failed ID TEXT: the tool says it failed
+ *   20 end NAME
+ *     text: TEXT                         reasoning: TEXT
+ *     call ID NAME ARGUMENTS
+ *     error STATUS TYPE MESSAGE
+ *     lost BYTES REASON                  the call is incomplete
+ *   99 finish                            the capture ends
+ *
+ * Each case is run in order of time, and with the records delivered up to 50 ms
+ * late in random order: the spans are the same.  Clock samples come in time, and
+ * records of the same time in their order.  UPDATE=1 writes the logs anew.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "span/span.h"
+
+#define MS         1000000ull
+#define LATE       (50 * MS)
+#define ORDERS     200 /* random orders of a case */
+#define EVENTS_MAX 4096
+#define CALLS_MAX  64
+
+static uint64_t rng;
+
+static uint64_t rnd(uint64_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (rng >> 11) % n;
+}
+
+struct event {
+	uint64_t ts, delivered;
+	size_t number;
+	struct slice word, rest, body; /* body: the indented lines */
+};
+
+struct story {
+	struct event v[EVENTS_MAX];
+	size_t n;
+	struct spans *spans;
+	struct clock_map clock;
+	struct buf log;
+	struct {
+		struct slice name;
+		struct llm_call *call;
+	} calls[CALLS_MAX];
+	size_t n_calls;
+};
+
+static void bad(const char *what, struct slice line)
+{
+	fail_msg("%s: '%.*s'", what, (int)line.n, line.p);
+}
+
+static struct slice word(struct slice *rest)
+{
+	struct slice w = {NULL, 0};
+
+	*rest = slice_trim(*rest);
+	slice_cut(rest, ' ', &w);
+	return w;
+}
+
+static uint64_t number(struct slice *rest)
+{
+	struct slice w = word(rest);
+	uint64_t n = 0;
+
+	if (!slice_u64(w, &n))
+		bad("not a number", w);
+	return n;
+}
+
+static struct ev_proc proc(uint64_t pid)
+{
+	return (struct ev_proc){.start = pid * MS, .tgid = (uint32_t)pid, .pid = (uint32_t)pid};
+}
+
+/* ---- calls ---- */
+
+static void add_part(struct llm_call *c, struct llm_messages *m, struct slice role, struct llm_part part)
+{
+	struct llm_message *last = m->n ? &m->v[m->n - 1] : NULL;
+
+	if (m == &c->input || !last) {
+		last = arena_push(&c->arena, &m->v, &m->n, sizeof(*last));
+		last->role = arena_dup(&c->arena, role);
+	}
+	part.id = arena_dup(&c->arena, part.id);
+	part.name = arena_dup(&c->arena, part.name);
+	part.text = arena_dup(&c->arena, part.text);
+	*(struct llm_part *)arena_push(&c->arena, &last->parts, &last->n_parts, sizeof(part)) = part;
+}
+
+static void set_error(struct llm_call *c, struct slice rest)
+{
+	c->status = (uint16_t)number(&rest);
+	c->error_type = arena_dup(&c->arena, word(&rest));
+	c->error_message = arena_dup(&c->arena, slice_trim(rest));
+}
+
+static void set_lost(struct llm_call *c, struct slice rest)
+{
+	c->lost_bytes = number(&rest);
+	c->why_incomplete = arena_dup(&c->arena, slice_trim(rest)).p;
+	c->state = LLM_INCOMPLETE;
+}
+
+static void body_line(struct llm_call *c, struct llm_messages *m, struct slice line)
+{
+	struct slice rest = line, w = word(&rest);
+	struct llm_part part = {.kind = LLM_TEXT};
+
+	if (slice_eq(w, SLICE("error"))) {
+		set_error(c, rest);
+		return;
+	}
+	if (slice_eq(w, SLICE("lost"))) {
+		set_lost(c, rest);
+		return;
+	}
+	if (slice_eq(w, SLICE("call"))) {
+		part.kind = LLM_TOOL_CALL;
+		part.id = word(&rest);
+		part.name = word(&rest);
+		w = SLICE("assistant");
+	} else if (slice_eq(w, SLICE("result")) || slice_eq(w, SLICE("failed"))) {
+		part.kind = LLM_TOOL_RESULT;
+		part.is_error = w.p[0] == 'f';
+		part.id = word(&rest);
+		w = SLICE("tool");
+	} else if (w.n > 1 && w.p[w.n - 1] == ':') {
+		part.kind = slice_eq(w, SLICE("reasoning:")) ? LLM_REASONING : LLM_TEXT;
+		w = m == &c->output ? SLICE("assistant") : slice_of(w.p, w.n - 1);
+	} else {
+		bad("not a line of a call", line);
+	}
+	part.text = slice_trim(rest);
+	add_part(c, m, w, part);
+}
+
+static void set_body(struct llm_call *c, struct llm_messages *m, struct slice body)
+{
+	struct slice line;
+
+	while (slice_cut(&body, '\n', &line))
+		if (slice_trim(line).n)
+			body_line(c, m, slice_trim(line));
+}
+
+static struct llm_call *call_new(const struct event *e, uint64_t pid)
+{
+	struct llm_call *c = xcalloc(1, sizeof(*c));
+
+	c->conn.id = (struct ev_conn_id){.tls = 1, .gen = 1, .proc = proc(pid)};
+	c->conn.lib = EV_LIB_OPENSSL;
+	c->request_offset = e->number;
+	c->server_address = SLICE("api.openai.com");
+	c->server_port = 443;
+	c->api = "openai.chat";
+	c->provider = "openai";
+	c->operation = "chat";
+	c->request_model = SLICE("gpt-x");
+	c->stream = true;
+	c->max_tokens = c->choice_count = c->seed = LLM_NONE;
+	c->temperature = c->top_p = c->top_k = c->frequency_penalty = c->presence_penalty = NAN;
+	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	c->request_start = c->request_end = e->ts;
+	return c;
+}
+
+static void begin(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest, name = word(&rest), w;
+	struct llm_call *c = call_new(e, number(&rest));
+
+	while ((w = word(&rest)).n) {
+		if (slice_eq(w, SLICE("server")))
+			c->is_server = true;
+		else if (slice_starts(w, SLICE("session=")))
+			c->session_key = arena_dup(&c->arena, slice_from(w, 8));
+		else if (slice_starts(w, SLICE("agent=")))
+			c->user_agent = arena_dup(&c->arena, slice_from(w, 6));
+		else
+			bad("not an option of a call", w);
+	}
+	set_body(c, &c->input, e->body);
+	assert_true(st->n_calls < CALLS_MAX);
+	st->calls[st->n_calls].name = name;
+	st->calls[st->n_calls++].call = c;
+	spans_llm_events.begin(st->spans, c);
+}
+
+static void end(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest, name = word(&rest);
+
+	for (size_t i = 0; i < st->n_calls; i++) {
+		struct llm_call *c = st->calls[i].call;
+
+		if (!slice_eq(st->calls[i].name, name) || !c)
+			continue;
+		st->calls[i].call = NULL;
+		c->status = 200;
+		c->usage.input = 10;
+		c->usage.output = 5;
+		c->response_start = c->response_head = c->request_start + MS;
+		c->first_token = c->request_start + 2 * MS;
+		c->end = e->ts;
+		set_body(c, &c->output, e->body);
+		if (c->status >= 400)
+			c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+		spans_llm_events.end(st->spans, c);
+		return;
+	}
+	bad("no such call", name);
+}
+
+/* ---- processes ---- */
+
+static void exec(struct story *st, const struct event *e)
+{
+	static const char cwd[] = "work\0home";
+	struct slice rest = e->rest;
+	uint64_t pid = number(&rest);
+	struct slice argv = slice_trim(rest);
+	size_t size = sizeof(struct ev_exec) + argv.n + 1 + sizeof(cwd);
+	struct ev_exec *r = xcalloc(1, size);
+
+	r->head = (struct ev_head){EV_EXEC, (uint32_t)size, e->ts};
+	r->proc = proc(pid);
+	r->argv_len = (uint32_t)argv.n + 1;
+	r->cwd_len = sizeof(cwd);
+	memcpy(r->data, argv.p, argv.n);
+	memcpy(r->data + argv.n + 1, cwd, sizeof(cwd));
+	for (size_t i = 0; i < argv.n; i++)
+		if (r->data[i] == '|')
+			r->data[i] = '\0';
+	spans_exec(st->spans, r);
+	free(r);
+}
+
+static void forked(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest;
+	struct ev_proc parent = proc(number(&rest)), child = proc(number(&rest));
+	struct ev_fork r = {{EV_FORK, sizeof(r), e->ts}, parent, child};
+
+	spans_fork(st->spans, &r);
+}
+
+static void exited(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest;
+	struct ev_exit r = {.head = {EV_EXIT, sizeof(r), e->ts}, .proc = proc(number(&rest))};
+
+	if (slice_starts(slice_trim(rest), SLICE("signal"))) {
+		word(&rest);
+		r.status = (uint32_t)number(&rest);
+	} else if (slice_trim(rest).n) {
+		r.status = (uint32_t)number(&rest) << 8;
+	}
+	spans_exit(st->spans, &r);
+}
+
+static void happen(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest;
+
+	if (slice_eq(e->word, SLICE("fork"))) {
+		forked(st, e);
+	} else if (slice_eq(e->word, SLICE("exec"))) {
+		exec(st, e);
+	} else if (slice_eq(e->word, SLICE("exit"))) {
+		exited(st, e);
+	} else if (slice_eq(e->word, SLICE("begin"))) {
+		begin(st, e);
+	} else if (slice_eq(e->word, SLICE("end"))) {
+		end(st, e);
+	} else if (slice_eq(e->word, SLICE("clock"))) {
+		clock_map_add(&st->clock, e->ts, (int64_t)(number(&rest) * 1000 * MS));
+	} else if (slice_eq(e->word, SLICE("life-lost"))) {
+		spans_life_lost(st->spans, number(&rest));
+	} else if (slice_eq(e->word, SLICE("traffic-lost"))) {
+		struct ev_proc p = proc(number(&rest));
+
+		spans_traffic_lost(st->spans, &p, e->ts);
+	} else if (slice_eq(e->word, SLICE("tick"))) {
+		spans_tick(st->spans, e->ts);
+	} else if (slice_eq(e->word, SLICE("finish"))) {
+		spans_finish(st->spans, e->ts);
+	} else {
+		bad("not a word of a story", e->word);
+	}
+}
+
+/* ---- a case ---- */
+
+static void on_span(void *ctx, const struct span *s)
+{
+	struct story *st = ctx;
+
+	span_print(&st->log, s, 0);
+	if (st->clock.n)
+		buf_addf(&st->log, "  (wall %.3f s)\n", (double)s->start_wall / 1e9);
+}
+
+/* Lines and what is indented behind them. Returns the content level. */
+static enum content_level read_story(struct story *st, struct slice input)
+{
+	enum content_level level = CONTENT_REDACTED;
+	struct slice line;
+
+	while (slice_cut(&input, '\n', &line)) {
+		struct slice rest = line;
+		struct event *e = &st->v[st->n];
+
+		if (!slice_trim(line).n)
+			continue;
+		if (line.p[0] == ' ') {
+			assert_true(st->n > 0);
+			e = &st->v[st->n - 1];
+			e->body = slice_of(e->body.p ? e->body.p : line.p, 0);
+			e->body.n = (size_t)(line.p + line.n - e->body.p);
+			continue;
+		}
+		*e = (struct event){.ts = number(&rest) * MS, .number = st->n};
+		e->word = word(&rest);
+		e->rest = rest;
+		if (slice_eq(e->word, SLICE("content")))
+			level = (enum content_level)content_level_parse(slice_trim(rest));
+		else
+			st->n++;
+		assert_true(st->n < EVENTS_MAX);
+	}
+	return level;
+}
+
+static int by_delivery(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	if (x->delivered != y->delivered)
+		return x->delivered < y->delivered ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static bool in_time(const struct event *e)
+{
+	return slice_eq(e->word, SLICE("clock")) || slice_eq(e->word, SLICE("tick"));
+}
+
+/* A call's end comes behind its begin, the end of the capture behind all. */
+static void shuffle(struct story *st, bool late)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < st->n; i++) {
+		struct event *e = &st->v[i];
+
+		e->delivered = e->ts + (late && !in_time(e) ? rnd(LATE) : 0);
+		for (size_t k = 0; k < i; k++) {
+			const struct event *b = &st->v[k];
+			bool same_call = slice_eq(e->word, SLICE("end")) &&
+			                 slice_eq(b->word, SLICE("begin")) && slice_starts(b->rest, e->rest);
+
+			if ((same_call || b->ts == e->ts) && b->delivered > e->delivered && !in_time(e))
+				e->delivered = b->delivered;
+		}
+		last = e->delivered > last ? e->delivered : last;
+		if (slice_eq(e->word, SLICE("finish")))
+			e->delivered = last + LATE;
+	}
+	qsort(st->v, st->n, sizeof(st->v[0]), by_delivery);
+}
+
+static void run(struct slice input, bool late, struct buf *ret)
+{
+	static const struct span_events ev = {.span = on_span};
+	struct story *st = xcalloc(1, sizeof(*st));
+	struct span_conf conf = {.instance = "instance-0123456", .clock = &st->clock};
+
+	conf.content = read_story(st, input);
+	shuffle(st, late);
+	st->spans = spans_new(&conf, &ev, st);
+	for (size_t i = 0; i < st->n; i++)
+		happen(st, &st->v[i]);
+	spans_free(st->spans);
+	for (size_t i = 0; i < st->n_calls; i++)
+		llm_call_free(st->calls[i].call);
+	*ret = st->log;
+	free(st);
+}
+
+static void show_difference(const char *file, struct slice want, struct slice got, int order)
+{
+	struct slice a = {0}, b = {0};
+	bool more = true;
+
+	while (more && slice_eq(a, b)) {
+		more = slice_cut(&want, '\n', &a);
+		more = slice_cut(&got, '\n', &b) && more;
+	}
+	print_error("%s, order %d: expected\n%.*s\ngot\n%.*s\n", file, order, (int)a.n, a.p, (int)b.n, b.p);
+}
+
+static unsigned compare(const char *file, struct slice input, struct slice expected)
+{
+	for (int i = 0; i <= ORDERS; i++) {
+		struct buf log = {0};
+
+		run(input, i > 0, &log);
+		bool same = slice_eq(buf_slice(&log), expected);
+		if (!same)
+			show_difference(file, expected, buf_slice(&log), i);
+		buf_release(&log);
+		if (!same)
+			return 1;
+	}
+	return 0;
+}
+
+/* The next block fenced as ```name; false when there is none. */
+static bool block(struct slice *rest, const char *fence, struct slice *ret)
+{
+	const char *at = slice_find(*rest, slice_str(fence)), *close;
+
+	if (!at)
+		return false;
+	*rest = slice_from(*rest, (size_t)(at - rest->p) + strlen(fence));
+	close = slice_starts(*rest, SLICE("```\n")) ? rest->p - 1 : slice_find(*rest, SLICE("\n```\n"));
+	if (!close)
+		return false;
+	*ret = slice_of(rest->p, (size_t)(close + 1 - rest->p));
+	*rest = slice_from(*rest, ret->n + 4);
+	return true;
+}
+
+static void write_file(const char *path, const struct buf *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text->p, 1, text->n, f), text->n);
+	fclose(f);
+}
+
+static unsigned run_file(const char *path, unsigned *ret_cases)
+{
+	struct buf text = {0}, fresh = {0}, log;
+	struct slice rest, input, expected;
+	unsigned failed = 0;
+	const char *copied;
+	size_t n;
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	do {
+		buf_reserve(&text, 65536);
+		n = fread(text.p + text.n, 1, 65536, f);
+		text.n += n;
+	} while (n);
+	fclose(f);
+	rest = buf_slice(&text);
+	copied = rest.p;
+	while (block(&rest, "```input\n", &input) && block(&rest, "```log\n", &expected)) {
+		++*ret_cases;
+		if (!getenv("UPDATE")) {
+			failed += compare(path, input, expected);
+			continue;
+		}
+		run(input, false, &log);
+		buf_add(&fresh, copied, (size_t)(expected.p - copied));
+		buf_addslice(&fresh, buf_slice(&log));
+		copied = expected.p + expected.n;
+		buf_release(&log);
+	}
+	if (getenv("UPDATE")) {
+		buf_add(&fresh, copied, (size_t)(text.p + text.n - copied));
+		write_file(path, &fresh);
+	}
+	buf_release(&fresh);
+	buf_release(&text);
+	return failed;
+}
+
+static int is_markdown(const struct dirent *e)
+{
+	return slice_ends(slice_str(e->d_name), SLICE(".md"));
+}
+
+static void test_golden(void **state)
+{
+	const char *dir = getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/span";
+	unsigned cases = 0, failed = 0;
+	struct dirent **v;
+	int n = scandir(dir, &v, is_markdown, alphasort);
+
+	(void)state;
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		char path[4096];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, v[i]->d_name);
+		free(v[i]);
+		rng = 88172645463325252u;
+		failed += run_file(path, &cases);
+	}
+	free(v);
+	print_message("%u cases\n", cases);
+	assert_int_equal(failed, 0);
+	assert_true(cases > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "proto/pairing.h"
+
+static const char why_guess[] = "which request this response belongs to is a guess";
+static const char why_lost[] = "the rest was lost";
+static const char why_turn[] = "the next request began before the end was seen";
+
+void open_mark(struct open *o, unsigned damage, const char *why)
+{
+	o->x.damage |= damage;
+	if (!o->x.why)
+		o->x.why = why;
+}
+
+void open_lose(struct open *o, uint64_t n, enum gap_cause cause)
+{
+	o->x.lost_bytes += n;
+	if (!o->x.cause)
+		o->x.cause = cause;
+}
+
+void pairing_init(struct pairing *p, const struct proto_events *ev, void *ctx, const struct conn_info *info,
+                  bool from_start)
+{
+	*p = (struct pairing){
+	    .ev = ev,
+	    .ctx = ctx,
+	    .info = info,
+	    .request_dir = -1,
+	    .role_sure = from_start,
+	    .synced = from_start,
+	    .late = !from_start && info->late,
+	};
+}
+
+struct open *pairing_waiting(const struct pairing *p)
+{
+	struct open *o = p->first;
+
+	while (o && o->response_done)
+		o = o->next;
+	return o;
+}
+
+static struct open *open_new(struct pairing *p)
+{
+	struct open *o = xcalloc(1, sizeof(*o));
+
+	o->x.conn = p->info;
+	o->x.request_dir = (enum ev_dir)p->request_dir;
+	if (p->last)
+		p->last->next = o;
+	else
+		p->first = o;
+	p->last = o;
+	p->n_open++;
+	return o;
+}
+
+static void unlink_open(struct pairing *p, struct open *o)
+{
+	struct open **at = &p->first, *before = NULL;
+
+	while (*at != o) {
+		before = *at;
+		at = &before->next;
+	}
+	*at = o->next;
+	if (p->last == o)
+		p->last = before;
+	p->n_open--;
+}
+
+void pairing_end(struct pairing *p, struct open *o)
+{
+	if (!o->x.damage)
+		p->role_sure = true;
+	unlink_open(p, o);
+	p->ev->end(p->ctx, &o->x);
+	for (int dir = 0; dir < 2; dir++) {
+		if (p->body[dir] == o)
+			p->body[dir] = NULL;
+		decoder_free(o->decoder[dir]);
+	}
+	arena_release(&o->x.arena);
+	free(o);
+}
+
+/* What is not there yet. */
+static unsigned response_part(const struct open *o)
+{
+	return o->x.status ? DAMAGE_RESPONSE_BODY : DAMAGE_RESPONSE_HEAD;
+}
+
+/* Ends the oldest exchange, whose rest will not be seen. */
+static void give_up_first(struct pairing *p, const char *why)
+{
+	struct open *o = p->first;
+
+	if (!o->response_done)
+		open_mark(o, response_part(o), why);
+	if (!o->request_done)
+		open_mark(o, DAMAGE_REQUEST_BODY, why);
+	pairing_end(p, o);
+}
+
+void pairing_give_up(struct pairing *p, const char *why)
+{
+	while (p->first)
+		give_up_first(p, why);
+}
+
+static void mark_waiting(struct pairing *p)
+{
+	for (struct open *o = pairing_waiting(p); o; o = o->next)
+		open_mark(o, response_part(o), why_guess);
+}
+
+/* --- what is lost ------------------------------------------------------- */
+
+static void bytes_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
+{
+	p->lost += n;
+	if (n)
+		p->lost_cause = cause;
+}
+
+void pairing_request_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
+{
+	p->synced = p->turn = false;
+	p->late &= !cause;
+	bytes_lost(p, n, cause);
+}
+
+void pairing_response_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
+{
+	struct open *o = pairing_waiting(p);
+
+	p->synced = false;
+	p->late &= !cause;
+	if (o) {
+		open_lose(o, n, cause);
+		open_mark(o, response_part(o), why_lost);
+		mark_waiting(p);
+	} else {
+		bytes_lost(p, n, cause);
+	}
+}
+
+void pairing_response_moves(struct pairing *p, bool hole)
+{
+	p->pipelines |= p->overlaps && !hole;
+	p->overlaps = false;
+	p->moved = true;
+}
+
+/* --- what is paired ------------------------------------------------------- */
+
+/* A request that waits for the first byte of its answer: what is found by search may be quoted in its body.
+ */
+static bool unanswered(const struct open *o)
+{
+	return o && !o->orphan && !o->x.status;
+}
+
+/* A request begins, and nothing has shown that the one before it is over. */
+static bool overlaps(const struct pairing *p)
+{
+	if (p->synced)
+		return pairing_waiting(p);
+	return !p->moved && unanswered(p->last) && p->last->x.request_end;
+}
+
+struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
+{
+	struct open *o;
+
+	p->overlaps |= overlaps(p);
+	*ret_fresh = !p->synced && !(searched && unanswered(p->last));
+	if (*ret_fresh) {
+		pairing_give_up(p, why_turn);
+		p->synced = !searched && p->turn && p->answered && !p->pipelines;
+	}
+	if (p->n_open >= PROTO_PIPELINE_MAX) {
+		give_up_first(p, "too many requests wait for their response");
+		mark_waiting(p);
+		p->pipelines = true;
+		p->synced = false;
+	}
+	o = open_new(p);
+	if (!p->synced)
+		open_mark(o, p->late ? DAMAGE_LATE : DAMAGE_RESPONSE_HEAD, why_guess);
+	p->late &= !p->synced;
+	p->request_seen = true;
+	p->answered = p->moved = false;
+	p->lost = 0;
+	return o;
+}
+
+void pairing_asked(struct pairing *p, struct open *o)
+{
+	p->turn = slice_eq(o->x.method, SLICE("POST")) || slice_eq(o->x.method, SLICE("PATCH"));
+	p->ev->request(p->ctx, &o->x);
+}
+
+static struct open *orphan(struct pairing *p, uint64_t offset)
+{
+	bool late = p->info->late && !p->request_seen;
+	struct open *o = open_new(p);
+
+	o->orphan = o->request_done = true;
+	if (p->lost)
+		open_lose(o, p->lost, p->lost_cause);
+	p->lost = 0;
+	o->x.request_offset = EXCHANGE_NO_REQUEST | offset;
+	open_mark(o, late ? DAMAGE_LATE : DAMAGE_REQUEST_HEAD, "the request was not seen");
+	p->synced = false;
+	return o;
+}
+
+/* Behind lost bytes: a client that waits asks last what is answered next. */
+static struct open *guess(struct pairing *p)
+{
+	struct open *o = unanswered(p->last) ? p->last : NULL;
+
+	while (p->first && p->first != o)
+		give_up_first(p, why_lost);
+	if (o)
+		open_mark(o, DAMAGE_RESPONSE_HEAD, why_guess);
+	return o;
+}
+
+struct open *pairing_response(struct pairing *p, bool lost, uint64_t offset)
+{
+	struct open *o = lost ? guess(p) : pairing_waiting(p);
+
+	p->answered = true;
+	return o ? o : orphan(p, offset);
+}

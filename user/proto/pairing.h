@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pairing.h - which response belongs to which request on one HTTP/1 connection.
+ *
+ * HTTP/1 messages carry no numbers.  Two facts pair them:
+ *
+ *   ORDER  responses come in the order of the requests (RFC 9112 9.3.2);
+ *   TURN   after a request with a non-idempotent method a client sends nothing
+ *          until that request has been answered (same section).  Every LLM
+ *          call is a POST, so it is a turn.
+ *
+ * `synced`: everything up to now is paired, or over and marked.  A connection
+ * seen from its first byte begins synced, and ORDER keeps it so.  It ends with
+ * a hole (or a syntax error) that may hide where a message begins, in either
+ * direction.  It comes back at a request that is proved to be a turn:
+ *
+ *   - it begins right behind the end of another request, no byte missing;
+ *   - that one is a POST or PATCH, and the head of a final response has been
+ *     seen since it began (so the two are no quotations in one body).
+ *
+ * Then, by TURN, all that came before is over: the pipeline is empty, and the
+ * next byte of the other direction begins the answer to this request.
+ *
+ * Until then every request is marked when it begins, and its response is the
+ * guess that the client waits for each of them.  A response boundary lost
+ * while exchanges are open marks them all: a hole is reported with the byte
+ * behind it, so it may have begun before the youngest request, and it may hide
+ * an interim response.
+ *
+ * Theorem 1.  If the client keeps TURN, an exchange with DAMAGE_NONE is exact,
+ * and no byte of it is missing, interim responses included.
+ *
+ * Theorem 2.  If it also waits for every response, and no body quotes the head
+ * of a message, an exchange that no hole overlaps is marked only if it is the
+ * first behind one that a hole overlaps, or if all between it and that one are
+ * neither POST nor PATCH.  So with POST a hole costs at most the one exchange
+ * that follows; none when the hole lies in a response and shows before the
+ * next request.  (On a connection joined late the first request counts as the
+ * one behind a hole.)
+ *
+ * A client that begins a request while an older one is unanswered, and no hole
+ * shows before the next byte of the responses, was seen to pipeline: after a
+ * loss it is never synced again, so that theorem 1 does not rest on its
+ * manners.  What remains cannot be decided: a client that breaks TURN, but only
+ * inside holes so far, looks byte for byte and stamp for stamp like one that
+ * waits; and so do two heads quoted back to back in one request body behind a
+ * hole, if the first is a POST and a response begins between the two.
+ */
+#ifndef SPANTAP_PAIRING_H
+#define SPANTAP_PAIRING_H
+
+#include "proto/decode.h"
+#include "proto/proto.h"
+
+/* An exchange whose end has not been reported. Owned by the pairing. */
+struct open {
+	struct exchange x; /* first: what downstream sees */
+	struct open *next;
+	bool request_done; /* its last byte was seen, or never will be */
+	bool response_done;
+	bool orphan; /* a response whose request was not seen */
+	/* By direction: what removes the content coding, and whether it no longer can. */
+	struct decoder *decoder[2];
+	bool mute[2];
+};
+
+struct pairing {
+	const struct proto_events *ev;
+	void *ctx;
+	const struct conn_info *info;
+	int request_dir;           /* -1: not known yet */
+	bool role_sure;            /* request_dir is proved */
+	struct open *first, *last; /* in the order of the requests */
+	size_t n_open;
+	struct open *body[2]; /* by direction: whose body is being read; NULL also when it was given up */
+	bool synced;
+	bool late;      /* not synced because the connection is older than the capture */
+	bool overlaps;  /* a request began while another was open: it pipelines, or what is missing was not
+	                   reported yet */
+	bool pipelines; /* seen: the next byte of the responses came without a hole */
+	bool turn;      /* the last request is a POST or PATCH, and no boundary was lost since it began */
+	bool answered;  /* since the last request began: the head of a final response */
+	bool moved;     /* since the last request began: a byte of a response, or a hole */
+	bool request_seen;
+	uint64_t lost; /* bytes that belong to no exchange yet */
+	enum gap_cause lost_cause;
+};
+
+void pairing_init(struct pairing *p, const struct proto_events *ev, void *ctx, const struct conn_info *info,
+                  bool from_start);
+
+/*
+ * A request begins. `searched`: its head was found by search, it may be a
+ * quotation.  *ret_fresh: the next byte of the other direction begins a message.
+ * The caller fills in the head, then calls pairing_asked().
+ */
+struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh);
+void pairing_asked(struct pairing *p, struct open *o);
+/* The head of a final response; `lost`: the boundary before it is not known. `offset` is the head's. */
+struct open *pairing_response(struct pairing *p, bool lost, uint64_t offset);
+/* Any byte of a response, or a hole. */
+void pairing_response_moves(struct pairing *p, bool hole);
+
+/* Where messages begin is not known any more; n bytes are missing that no body accounts for. */
+void pairing_request_lost(struct pairing *p, uint64_t n, enum gap_cause cause);
+void pairing_response_lost(struct pairing *p, uint64_t n, enum gap_cause cause);
+
+/* The oldest exchange whose response has not ended. */
+struct open *pairing_waiting(const struct pairing *p);
+void pairing_give_up(struct pairing *p, const char *why);
+/* Reports the end and frees `o`. */
+void pairing_end(struct pairing *p, struct open *o);
+
+void open_mark(struct open *o, unsigned damage, const char *why);
+void open_lose(struct open *o, uint64_t n, enum gap_cause cause);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secrets.h - what redact.c looks for: key names, shapes, command flags.
+ *
+ * The tables stand in secrets.c.  A key rule names credentials by the last
+ * words of their key, words joined by "_" whatever the spelling (apiKey,
+ * API-KEY, x_api_key).
+ */
+#ifndef SPANTAP_SECRETS_H
+#define SPANTAP_SECRETS_H
+
+#include "base/slice.h"
+
+#define IDENT_MAX 96 /* bytes of a key name, the last ones count */
+
+/* What a value must look like to be taken for a secret: redact.c, can_be_secret(). */
+enum key_class { KEY_NONE, KEY_PASSWORD, KEY_TOKEN, KEY_WEAK, KEY_AUTH, KEY_COOKIE };
+
+struct key_rule {
+	const char *suffix, *label;
+	enum key_class class;
+	bool inside; /* also without a word boundary before it (PGPASSWORD) */
+};
+
+/* The rule for this key, NULL: it names no credential. */
+const struct key_rule *key_rule(struct slice key);
+
+/* Sets of characters. */
+#define UPPER  1
+#define LOWER  2
+#define DIGIT  4
+#define DASH   8  /* - _ */
+#define BASE64 16 /* + / = */
+#define ALNUM  (UPPER | LOWER | DIGIT)
+
+static inline unsigned char_set(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return UPPER;
+	if (c >= 'a' && c <= 'z')
+		return LOWER;
+	if (c >= '0' && c <= '9')
+		return DIGIT;
+	if (c == '-' || c == '_')
+		return DASH;
+	return c == '+' || c == '/' || c == '=' ? BASE64 : 0;
+}
+
+/* Whether `s` is one of the words, in any case. */
+bool in_words(struct slice s, const char *const *words, size_t n);
+#define IN_WORDS(s, words) in_words(s, words, sizeof(words) / sizeof(words[0]))
+
+/* Secrets by shape: prefix, the alphabet behind it, and how much of it there must be. */
+struct secret_shape {
+	const char *prefix;
+	unsigned alphabet;
+	size_t min;
+	const char *label;
+};
+
+extern const struct secret_shape secret_shapes[]; /* ends with prefix NULL */
+
+/* Options that carry a secret, and only with these commands. */
+struct flag_rule {
+	const char *command, *flag;
+	bool attached, separate; /* -pX, -p X */
+	char user_sep;           /* only what stands behind it: user:password */
+	const char *label;
+};
+
+extern const struct flag_rule flag_rules[]; /* ends with command NULL */
+
+#endif
