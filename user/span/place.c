@@ -38,7 +38,30 @@ static bool may_own(const struct tool *t, const struct run *r, bool argv)
 	return from <= r->start && (!t->answered || t->answered > r->start);
 }
 
-/* The call whose arguments stand in argv; the longest match, then the earliest call. */
+static bool same_tool(const struct run *r, const struct tool *t)
+{
+	return r->in_tool && memcmp(&r->tool, &t->id, sizeof(t->id)) == 0;
+}
+
+/* What came before the run, its process's earlier exec or its parent, belongs to `t`. */
+static bool kin(const struct run *r, const struct tool *t)
+{
+	const struct run *up = r->prev ? r->prev : r->parent;
+
+	return up && (up->match == t || (up->placed && !up->dropped && same_tool(up, t)));
+}
+
+/* Of two calls that match alike: the one the run descends from, then one without a process, then the earlier. */
+static bool likelier(const struct run *r, const struct tool *t)
+{
+	if (kin(r, t) != kin(r, r->match))
+		return kin(r, t);
+	if (t->claimed != r->match->claimed)
+		return !t->claimed;
+	return t->asked <= r->match->asked;
+}
+
+/* The call whose arguments stand in argv; the longest match. */
 static void find_match(struct run *r)
 {
 	unsigned looked_at = 0;
@@ -51,11 +74,15 @@ static void find_match(struct run *r)
 
 		size_t score = may_own(t, r, true) ? tool_match(t, r->argv, r->n_argv) : 0;
 
-		if (score && score >= r->match_score) {
+		if (!score || score < r->match_score)
+			continue;
+		r->shared_match = r->match && score == r->match_score;
+		if (!r->shared_match || likelier(r, t))
 			r->match = t;
-			r->match_score = score;
-		}
+		r->match_score = score;
 	}
+	if (r->match && !kin(r, r->match))
+		r->match->claimed = true;
 }
 
 /* What a process shows counts for those above it that show nothing: codex starts a helper that execs the
@@ -103,11 +130,6 @@ static bool usable(const struct run *r)
 	return r && r->placed && !r->dropped;
 }
 
-static bool same_tool(const struct run *r, const struct tool *t)
-{
-	return r->in_tool && memcmp(&r->tool, &t->id, sizeof(t->id)) == 0;
-}
-
 /* The open call right above a placed run; NULL when it hangs elsewhere or the call has been closed. */
 static struct tool *tool_above(const struct run *r)
 {
@@ -148,7 +170,7 @@ static bool place_by_tools(struct run *r)
 	unsigned n = 0, looked_at = 0;
 
 	if (r->match) {
-		hang_on_tool(r, r->match, "argv", 0.95);
+		hang_on_tool(r, r->match, r->shared_match ? "argv_shared" : "argv", r->shared_match ? 0.5 : 0.95);
 		return true;
 	}
 	TAILQ_FOREACH_REVERSE(t, &r->agent->tools, tool_list, in_agent)
@@ -252,6 +274,7 @@ void runs_place(struct spans *sp, struct process *agent, uint64_t until)
 	{
 		r->match = NULL;
 		r->match_score = 0;
+		r->shared_match = false;
 	}
 	process_unref(agent);
 }

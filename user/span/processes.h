@@ -73,6 +73,7 @@ struct run {
 	/* while held */
 	struct tool *match; /* only while runs are being placed */
 	size_t match_score;
+	bool shared_match; /* the arguments of several open calls stand in argv just as well */
 
 	/* placed: where it hangs */
 	struct trace_id trace;

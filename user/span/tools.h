@@ -38,6 +38,7 @@ struct tool {
 	uint64_t streamed; /* the response had begun: an agent may start a tool before it ends */
 	uint64_t asked, started, ended, answered;
 	unsigned running;              /* direct processes that have not ended */
+	bool claimed;                  /* a process was matched to it that has no matched process above */
 	const struct llm_part *result; /* only while it is being answered */
 	const char *damaged; /* static text: why what is known of it may be wrong; NULL: nothing */
 	uint64_t masks, lost_seen;
