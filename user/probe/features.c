@@ -90,6 +90,15 @@ static int probe_load(struct buf *ret_detail)
 	return l != NULL;
 }
 
+static int probe_multi(struct buf *ret_detail)
+{
+	struct loader *l = loader_new(ret_detail);
+	bool multi = l && loader_multi(l);
+
+	loader_free(l);
+	return multi;
+}
+
 static int probe_mmap2(struct buf *ret_detail)
 {
 	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
@@ -133,6 +142,8 @@ const struct feature features[] = {
      probe_load},
     {"bpf_loop", FEATURE_OPTIONAL, "5.17, e6f2dd0f8067",
      "of one write or read at most 128 KiB are captured, the rest is counted and marked as lost", probe_bpf_loop},
+    {"uprobe.multi links", FEATURE_OPTIONAL, "6.6, 89ae89f53d20",
+     "probes go by perf event: each takes 0.1 s to remove, so a run ends about a second later", probe_multi},
     {NULL, FEATURE_REQUIRED, NULL, NULL, NULL},
 };
 
