@@ -118,6 +118,7 @@ struct ev_conn {
 enum ev_data_flags {
 	EV_DATA_UNREADABLE = 1, /* the payload could not be read: `len` bytes are a hole, data[] is not valid */
 	EV_DATA_LATE = 2,       /* as EV_CONN_LATE */
+	EV_DATA_TOO_LONG = 4,   /* with EV_DATA_UNREADABLE: the rest of a call that is longer than can be copied */
 };
 
 /*

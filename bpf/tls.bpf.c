@@ -155,6 +155,23 @@ static long next_fragment(__u32 i, void *ctx)
 	return f->left == 0;
 }
 
+/* What is left of a call that is too long: a hole that says so. */
+static __always_inline void emit_rest(struct copy *f)
+{
+	struct ev_data *rec = bpf_ringbuf_reserve(&data_ring, sizeof(*rec), 0);
+
+	if (rec) {
+		__builtin_memcpy(rec, &f->rec, sizeof(*rec));
+		rec->head.size = sizeof(*rec);
+		rec->len = f->left;
+		rec->flags |= EV_DATA_UNREADABLE | EV_DATA_TOO_LONG;
+		bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec)));
+	}
+	count(EV_COUNT_DATA_TOO_LONG, f->left);
+	f->lost += f->left;
+	f->rec.seq++;
+}
+
 static __always_inline int on_entry(__u64 dir, __u64 tls, __u64 buf, __u64 n_ptr)
 {
 	if (!follow_current())
@@ -209,10 +226,8 @@ static __always_inline int on_return(__u32 dir, int ret, const bool loop)
 	    .left = n,
 	};
 	for_each_fragment(loop, next_fragment, &copy, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
-	if (copy.left) {
-		count(EV_COUNT_DATA_TOO_LONG, copy.left);
-		copy.lost += copy.left;
-	}
+	if (copy.left)
+		emit_rest(&copy);
 	count(EV_COUNT_DATA_BYTES, n);
 	c->produced[dir] += n;
 	c->lost[dir] += copy.lost;

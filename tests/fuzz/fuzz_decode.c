@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First byte: encoding and cut; any cut must give the same bytes and the same verdict. */
+/*
+ * First byte: encoding and cut.  A compressed event stream: any cut must give the same bytes, the same events
+ * and the same verdict.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "proto/decode.h"
+#include "proto/sse.h"
 
 #define KEEP (1 << 20) /* of a bomb */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void collect(void *ctx, struct slice s)
-{
-	struct buf *b = ctx;
+struct result {
+	struct buf bytes;
+	struct buf events;
+	struct sse sse;
+};
 
-	buf_add(b, s.p, s.n < KEEP - b->n ? s.n : KEEP - b->n);
+static void on_event(void *ctx, uint64_t ts, struct slice event, struct slice data)
+{
+	struct result *r = ctx;
+
+	(void)ts;
+	if (r->events.n < KEEP)
+		buf_addf(&r->events, "%zu:%.*s %zu:%.*s\n", event.n, (int)event.n, event.p ? event.p : "", data.n, (int)data.n,
+			 data.p ? data.p : "");
 }
 
-static int run(struct buf *out, struct slice encoding, struct slice s, size_t piece)
+static void collect(void *ctx, struct slice s)
+{
+	struct result *r = ctx;
+
+	s.n = s.n < KEEP - r->bytes.n ? s.n : KEEP - r->bytes.n;
+	buf_addslice(&r->bytes, s);
+	sse_feed(&r->sse, 0, s);
+}
+
+static int run(struct result *out, struct slice encoding, struct slice s, size_t piece)
 {
 	struct decoder *d = decoder_new(encoding, collect, out);
 	int r = 0;
 
+	sse_init(&out->sse, on_event, out);
 	while (s.n) {
 		size_t n = s.n < piece ? s.n : piece;
 
@@ -31,13 +54,21 @@ static int run(struct buf *out, struct slice encoding, struct slice s, size_t pi
 	}
 	r = decoder_finish(d) < 0 ? -1 : r;
 	decoder_free(d);
+	sse_finish(&out->sse);
 	return r;
+}
+
+static void release(struct result *r)
+{
+	buf_release(&r->bytes);
+	buf_release(&r->events);
+	sse_release(&r->sse);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct slice encodings[] = {{"gzip", 4}, {"deflate", 7}, {"identity", 8}};
-	struct buf whole = {0}, cut = {0};
+	struct result whole = {0}, cut = {0};
 	struct slice s = {(const char *)data + 1, size - 1};
 
 	if (size < 1)
@@ -45,9 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (run(&whole, encodings[data[0] % 3], s, SIZE_MAX) !=
 	    run(&cut, encodings[data[0] % 3], s, 1u + data[0] / 3 % 32))
 		abort();
-	if (!slice_eq(buf_slice(&whole), buf_slice(&cut)))
+	if (!slice_eq(buf_slice(&whole.bytes), buf_slice(&cut.bytes)) ||
+	    !slice_eq(buf_slice(&whole.events), buf_slice(&cut.events)))
 		abort();
-	buf_release(&whole);
-	buf_release(&cut);
+	release(&whole);
+	release(&cut);
 	return 0;
 }

@@ -102,13 +102,14 @@ static void holes_are_located(void **state)
 	(void)state;
 	give(ss, 0xa, 1, EV_DIR_WRITE, 10, "abc", 0, false);
 	give(ss, 0xa, 1, EV_DIR_WRITE, 20, "??", EV_DATA_UNREADABLE, false);
-	give(ss, 0xa, 1, EV_DIR_WRITE, 22, "crash", 0, true);
-	give(ss, 0xa, 1, EV_DIR_WRITE, 27, "z", 0, false);
-	totals(ss, 0xa, 1, 30, 4, 0);
+	give(ss, 0xa, 1, EV_DIR_WRITE, 22, "crash", EV_DATA_UNREADABLE | EV_DATA_TOO_LONG, false);
+	give(ss, 0xa, 1, EV_DIR_WRITE, 27, "z", 0, true);
+	give(ss, 0xa, 1, EV_DIR_WRITE, 28, "z", 0, false);
+	totals(ss, 0xa, 1, 31, 4, 0);
 	streams_finish(ss, 9000);
-	assert_int_equal(streams_stats(ss)->lost_bytes, 10 + 7 + 2 + 5 + 2 + 4);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 10 + 7 + 2 + 5 + 1 + 2 + 4);
 	expect(ss, "open a\na > gap 10 ring full\na > abc\na > gap 7 ring full\na > gap 2 memory not readable\n"
-		   "a > gap 5 decoder crashed\na > z\na > gap 2 ring full\na < gap 4 ring full\na close 9000 incomplete\n");
+		   "a > gap 5 call too long for this kernel\na > gap 1 decoder crashed\na > z\na > gap 2 ring full\na < gap 4 ring full\na close 9000 incomplete\n");
 }
 
 static void a_reused_address_is_another_connection(void **state)

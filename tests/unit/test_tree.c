@@ -279,7 +279,7 @@ static const char *summary(const struct sink_summary *s, size_t calls)
 static void test_summary(void **state)
 {
 	(void)state;
-	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 1234567, .tls_processes = 1}, 3),
+	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 1234567, .tls_connections = 1}, 3),
 	                    "captured 1.2 MB · nothing lost\n");
 	assert_string_equal(
 	    summary(&(struct sink_summary){.captured_bytes = 1, .lost_bytes = 12, .life_lost = 1000}, 3),
@@ -289,10 +289,9 @@ static void test_summary(void **state)
 	                    "captured 0 bytes · no LLM call was seen\n"
 	                    "  no process uses a TLS library that spantap knows: see spantap doctor\n"
 	                    "  nothing lost\n");
-	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 5000, .tls_processes = 2}, 0),
+	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 5000, .tls_connections = 2}, 0),
 	                    "captured 5,000 bytes · no LLM call was seen\n"
-	                    "  2 processes sent or received TLS traffic, none of it an LLM call\n"
-	                    "  nothing lost\n");
+	                    "  2 TLS connections, no LLM call on any of them · nothing lost\n");
 	assert_non_null(strstr(summary(NULL, 1), "not known"));
 	summary(NULL, 0);
 	buf_release(&(struct buf){0});

@@ -432,7 +432,8 @@ static struct sink_summary count_up(const struct probe *p)
 		return (struct sink_summary){.decode_crashes = p->crashes};
 	return (struct sink_summary){
 	    .captured_bytes = loader_count(l, EV_COUNT_DATA_BYTES),
-	    .lost_bytes = loader_count(l, EV_COUNT_DATA_LOST) + loader_count(l, EV_COUNT_DATA_TOO_LONG),
+	    .lost_bytes = loader_count(l, EV_COUNT_DATA_LOST),
+	    .too_long_bytes = loader_count(l, EV_COUNT_DATA_TOO_LONG),
 	    .unreadable_bytes = loader_count(l, EV_COUNT_DATA_UNREADABLE),
 	    .life_lost = loader_count(l, EV_COUNT_LIFE_LOST),
 	    .conn_untracked = loader_count(l, EV_COUNT_CONN_UNTRACKED),

@@ -313,6 +313,9 @@ static const char *lost_text(bool request, enum gap_cause cause)
 	case GAP_UNREADABLE:
 		return request ? "request bytes lost: memory not readable"
 		               : "response bytes lost: memory not readable";
+	case GAP_TOO_LONG:
+		return request ? "request bytes lost: one call longer than this kernel can copy"
+		               : "response bytes lost: one call longer than this kernel can copy";
 	case GAP_CRASH:
 		return request ? "request bytes lost: a record crashed the decoder"
 		               : "response bytes lost: a record crashed the decoder";

@@ -53,6 +53,8 @@ const char *gap_cause_name(enum gap_cause cause)
 		return "memory not readable";
 	case GAP_CRASH:
 		return "decoder crashed";
+	case GAP_TOO_LONG:
+		return "call too long for this kernel";
 	case GAP_UNKNOWN:
 		break;
 	}
@@ -172,6 +174,13 @@ static void conn_closing(struct streams *ss, struct conn *c, uint64_t ts)
 	ss->closing = c;
 }
 
+static enum gap_cause hole_cause(const struct ev_data *rec, bool poison)
+{
+	if (poison)
+		return GAP_CRASH;
+	return rec->flags & EV_DATA_TOO_LONG ? GAP_TOO_LONG : GAP_UNREADABLE;
+}
+
 static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 {
 	struct conn *c = conn_find(ss, &rec->conn);
@@ -195,7 +204,7 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 	}
 	gap_to(ss, c, dir, ts, rec->offset, GAP_RING);
 	if (poison || rec->flags & EV_DATA_UNREADABLE) {
-		gap_to(ss, c, dir, ts, end, poison ? GAP_CRASH : GAP_UNREADABLE);
+		gap_to(ss, c, dir, ts, end, hole_cause(rec, poison));
 	} else {
 		struct slice bytes = slice_of(rec->data, rec->len);
 

@@ -23,7 +23,8 @@ enum gap_cause {
 	GAP_RING = 1,       /* the data ring was full */
 	GAP_UNREADABLE = 2, /* the kernel could not read the tracee's memory */
 	GAP_CRASH = 3,      /* the record crashed the decoder and was skipped */
-	GAP_UNKNOWN = 4,    /* a number is missing and nobody says why */
+	GAP_TOO_LONG = 4,   /* one call longer than a kernel without bpf_loop can copy */
+	GAP_UNKNOWN = 5,    /* a number is missing and nobody says why */
 };
 
 const char *gap_cause_name(enum gap_cause cause);
