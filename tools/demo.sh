@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The demo (`make demo`): traces a small agent against a local stand-in for an LLM provider, all on this machine.
 # The agent makes two shell tool calls and one file read; spantap prints the tree at the end.
 # Environment: SPANTAP (the program, default build/spantap), DEMO_API=openai|anthropic.

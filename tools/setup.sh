@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh           what is needed to build spantap and to run the demo
 #   tools/setup.sh --tests   also what `make check` and the end-to-end tests need
+#   tools/setup.sh --agents  also the agents that `tests/run agents` traces
 #
 # Knows Debian 12, Debian 13 and Ubuntu 24.04.  It may be run again at any time:
 # apt is not touched when nothing is missing (and root is not needed then).
@@ -17,8 +18,8 @@
 #
 # To undo that, remove the three files and run `apt-get update`.
 #
-# With --tests, programs to trace are put in $SPANTAP_CACHE, by default
-# ~/.cache/spantap: see tests/fixtures/env.sh.  Where /usr/bin/node is a third
+# With --tests or --agents, programs to trace are put in $SPANTAP_CACHE, by
+# default ~/.cache/spantap: see tests/fixtures/env.sh.  Where /usr/bin/node is a third
 # party's, a few files of Debian's are added below /usr/share/nodejs as well.
 #
 # Exit status: 0 done; 2 usage; 3 not root; 4 unsupported distribution;
@@ -222,23 +223,28 @@ ensure_ubuntu_bpftool() {
 
 read_fixtures() { . "$here/../tests/fixtures/env.sh"; }
 
-# The SDKs and a node of their version from npm, as the lock file has them.  The
-# directory carries the lock file's hash and appears only when it is complete.
-ensure_npm_clients() {
-    [ -z "$NODE22" ] || return 0
+# npm_ci NAME DIR: the packages of tests/fixtures/NAME, as its lock file has them.
+# DIR carries the lock file's hash and appears only when it is complete.
+npm_ci() {
+    local from=$FIXTURES/$1 new=$2.new
     command -v npm >/dev/null || ensure_packages nodejs
     command -v npm >/dev/null || ensure_packages npm
-    say "npm ci in $NODE_CACHE"
-    local new=$NODE_CACHE.new
+    say "npm ci in $2"
     rm -rf "$new" && mkdir -p "$new"
-    cp "$FIXTURES/node/package.json" "$FIXTURES/node/package-lock.json" "$FIXTURES/node/.npmrc" "$new"
+    cp "$from/package.json" "$from/package-lock.json" "$from/.npmrc" "$new"
     if ! (cd "$new" && npm ci --ignore-scripts --no-audit --no-fund) >"$apt_log" 2>&1; then
         tail -n 20 "$apt_log" >&2
         rm -rf "$new"
         die 7 "npm ci failed, see above; check the network and npm's registry, then run this again"
     fi
-    mv "$new" "$NODE_CACHE"
+    mv "$new" "$2"
 }
+
+# The SDKs and a node of their version.
+ensure_npm_clients() { [ -n "$NODE22" ] || npm_ci node "$NODE_CACHE"; }
+
+# The agents, which run on that node.
+ensure_npm_agents() { [ -n "$AGENTS" ] || npm_ci agents "$AGENTS_CACHE"; }
 
 # Where /usr/bin/node is somebody else's build, unpack the distribution's beside
 # it.  With --download-only apt resolves the dependencies that are not installed,
@@ -284,10 +290,11 @@ check_fixtures() {
 
 # --- main --------------------------------------------------------------------
 
-tests=
+tests='' agents=''
 for arg; do
     case $arg in
     --tests) tests=1 ;;
+    --agents) tests=1 agents=1 ;;
     -h | --help) usage; exit 0 ;;
     *) warn "unknown option '$arg'"; usage >&2; exit 2 ;;
     esac
@@ -306,4 +313,5 @@ if [ -n "$tests" ]; then
     ensure_debian_node
     check_fixtures
 fi
+[ -z "$agents" ] || ensure_npm_agents
 say "ready: everything ${tests:+the tests need }is installed"

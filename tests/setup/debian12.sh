@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Proof that tools/setup.sh makes a plain Debian 12 able to build spantap: in a
 # chroot made by debootstrap from this machine's own mirror.
 #
