@@ -15,17 +15,6 @@ struct code {
 	uint8_t b[512];
 };
 
-/* Places `bytes` at BASE + at; a call in them is patched to go to BASE + to. */
-static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t call_at, size_t to)
-{
-	memcpy(c->b + at, bytes, n);
-	if (call_at) {
-		int32_t rel = (int32_t)(to - (at + call_at + 5));
-
-		memcpy(c->b + at + call_at + 1, &rel, sizeof(rel));
-	}
-}
-
 #define PUT(c, at, bytes, call_at, to) put(c, at, bytes, sizeof(bytes) - 1, call_at, to)
 
 /* sub $0x18,%rsp; test %edx,%edx; js +2; mov %rsp,%rcx; movslq %edx,%rdx; call; ret */
@@ -66,6 +55,17 @@ static struct target choose(struct code *c, size_t text_end)
 }
 
 #if defined(__x86_64__)
+
+/* Places `bytes` at BASE + at; a call in them is patched to go to BASE + to. */
+static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t call_at, size_t to)
+{
+	memcpy(c->b + at, bytes, n);
+	if (call_at) {
+		int32_t rel = (int32_t)(to - (at + call_at + 5));
+
+		memcpy(c->b + at + call_at + 1, &rel, sizeof(rel));
+	}
+}
 
 /* A library whose four functions call 300 (write) and 340 (read), the latter two beginning with `start`. */
 static struct code library(const char *start, size_t n)
