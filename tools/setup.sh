@@ -19,8 +19,9 @@
 # To undo that, remove the three files and run `apt-get update`.
 #
 # With --tests or --agents, programs to trace are put in $SPANTAP_CACHE, by
-# default ~/.cache/spantap: see tests/fixtures/env.sh.  Where /usr/bin/node is a third
-# party's, a few files of Debian's are added below /usr/share/nodejs as well.
+# default ~/.cache/spantap: see tests/fixtures/env.sh.  Where /usr/bin/node is a
+# third party's, a few files of Debian's are added below /usr/share/nodejs as
+# well.
 #
 # Exit status: 0 done; 2 usage; 3 not root; 4 unsupported distribution;
 # 5 no Debian mirror configured; 6 package not available; 7 network failure;

@@ -214,6 +214,41 @@ def tools_match():
     return not bad
 
 
+def shell_tools_match():
+    """
+    The tools are the truth's, each that has a command with its shell below it by the evidence of argv, below that what the command
+    started, and nothing else; it started with that shell and ended with the last process. What the agent runs of
+    its own hangs on the turn.
+    """
+    bad = []
+    calls = {c["id"]: json.loads(c["arguments"]).get("command") for t in truth for c in t["tool_calls"] or []}
+    if sorted(calls) != sorted(s.get("gen_ai.tool.call.id") for s in tools):
+        bad.append(f"tools {[s.get('gen_ai.tool.call.id') for s in tools]}, truth {list(calls)}")
+    for s in tools:
+        if not s.get("gen_ai.tool.call.result") or s.parent not in turns:
+            bad.append(f"{s} is below {s.parent}, result {s.get('gen_ai.tool.call.result')!r}")
+        command = calls.get(s.get("gen_ai.tool.call.id"))
+        if not command:
+            bad += [f"{p} is a stranger below {s}" for p in s.children if p in processes]
+            continue
+        shells = [p for p in s.children if command in argv(p)]
+        below = sorted(p.get("process.executable.name") for p in s.descendants() if p not in shells)
+        if len(shells) != 1 or shells[0].get("spantap.link.evidence") != "argv" or below != sorted(STARTS[command]):
+            bad.append(f"{s}: {[argv(p) for p in s.descendants()]} below it")
+            continue
+        pid = shells[0].get("process.pid")
+        bad += [f"{p} is a stranger below {s}" for p in s.children if p.get("process.pid") != pid]
+        bad += [f"{p}: parent pid {p.get('process.parent_pid')}" for p in shells[0].children
+                if p.get("process.parent_pid") != pid]
+        bad += [f"{p} ended with {p.get('process.exit.code')}" for p in s.descendants()
+                if p.get("process.exit.code", 0) != 0]
+        for key, want in (("started", shells[0].start), ("ended", max(p.end for p in s.children))):
+            if abs(s.get("spantap.tool." + key, -1) - (want - s.start) / 1e9) > 1e-6:
+                bad.append(f"{s} {key} after {s.get('spantap.tool.' + key)} s, its process after {(want - s.start) / 1e9}")
+    print("\n".join(bad), end="\n" if bad else "")
+    return not bad
+
+
 def times_match(slack=0.05):
     """
     The client sees what the server did, and later: request to first byte, to first token and to the end are at

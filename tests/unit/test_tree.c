@@ -100,6 +100,13 @@ static void add_session(void)
 	s = add(SPAN_PROCESS, 6, 5, 2300, 5);
 	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("git"));
 	span_set_int(s, ATTR_PROCESS_EXIT_SIGNAL, 9);
+	s = add(SPAN_PROCESS, 8, 5, 2310, 7);
+	span_set_bool(s, ATTR_COMPLETE, true);
+	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("sh"));
+	s = add(SPAN_PROCESS, 9, 5, 2320, 8);
+	span_set_bool(s, ATTR_COMPLETE, false);
+	span_set_str(s, ATTR_INCOMPLETE_REASON, SLICE("the exit was not seen"));
+	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("ls"));
 	s = add(SPAN_TOOL, 4, 2, 2150, 1200);
 	span_set_str(s, ATTR_TOOL_NAME, SLICE("bash"));
 	span_set_str(s, ATTR_TOOL_CALL_ARGUMENTS,
@@ -127,14 +134,17 @@ static void test_golden(void **state)
 	struct buf out = print(&conf);
 	assert_string_equal(
 	    out.p, "an-agent · 3f3f3f3f · 4.30 s · 2 calls, 1 tool · 1,200→80 tokens + ? for 1 call\n"
-	           "  some-model · 1 error · 1 incomplete\n"
+	           "  some-model · 1 error · 2 incomplete\n"
 	           "└─ turn 1 · 4.30 s · \"fix the failing test in foo.py, then tell me what was wro…\n"
 	           "   ├─ #1 chat some-model · 2.10 s, first token 420 ms\n"
 	           "   │    1,200→80 tokens (900 cached) · tool_use · \"I will run the tests first.\"\n"
 	           "   ├─ tool bash: pytest -x | tail · 1.20 s\n"
 	           "   │  └─ [1234] pytest -x tests/a very long path… · 1.10 s · exit 1\n"
 	           "   │       ~ linked by time, 60% sure\n"
-	           "   │     └─ [?] git · 5.0 ms · killed by signal 9 SIGKILL\n"
+	           "   │     ├─ [?] git · 5.0 ms · killed by signal 9 SIGKILL\n"
+	           "   │     ├─ [?] sh · 7.0 ms · exec\n"
+	           "   │     └─ [?] ls · 8.0 ms · exit ?\n"
+	           "   │          ! incomplete: the exit was not seen\n"
 	           "   └─ #2 chat some-model · 900 ms · ?→? tokens\n"
 	           "        error: overloaded_error: Overloaded\n"
 	           "        ! incomplete: the stream ended early, 12 bytes lost\n");
@@ -325,7 +335,7 @@ static void test_sink(void **state)
 	text[n > 0 ? n : 0] = '\0';
 	close(fd);
 	unlink(path);
-	assert_non_null(strstr(text, "7 more spans are not shown here; 'spantap show ID' shows them all\n"));
+	assert_non_null(strstr(text, "9 more spans are not shown here; 'spantap show ID' shows them all\n"));
 	assert_null(strchr(text, '\033'));
 	conf.tree_file = "";
 	assert_int_equal(sink_tree.open(&conf, &sink, &why), 0);

@@ -236,8 +236,8 @@ static void print_exit(struct printer *p, const struct row *r)
 		          name ? " SIG" : "", name ? name : "");
 	else if (r->exit_code >= 0)
 		line_addf(&p->line, r->exit_code ? LINE_RED : LINE_DIM, "exit %lld", (long long)r->exit_code);
-	else if (r->kind == SPAN_PROCESS)
-		line_add(&p->line, LINE_DIM, SLICE("exit ?"));
+	else if (r->kind == SPAN_PROCESS) /* the next program of the process has its own line */
+		line_add(&p->line, LINE_DIM, r->incomplete ? SLICE("exit ?") : SLICE("exec"));
 }
 
 /* What was done, cut so that what became of it stays on the line. */

@@ -21,6 +21,11 @@
 
 #define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
 
+/* Where the arguments of open tool calls are looked for in the prompt of a new conversation. */
+#define PROMPT_TEXTS_MAX 4     /* the latest ones */
+#define PROMPT_BYTES_MAX 16384 /* of each, twice the longest argument: searching hostile ones takes time */
+#define PROMPT_MATCH_MIN 12    /* bytes: a short argument stands in many a prompt by chance */
+
 /* A call between begin() and end(). */
 struct flight {
 	struct llm_call *call;
@@ -71,6 +76,8 @@ struct found {
 /* `ended`: the call has ended, so the answer that it continues is no longer on its way. */
 struct found find_conversation(struct spans *sp, const struct flight *f, bool ended);
 struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
+/* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
+struct tool *find_task(const struct flight *f);
 struct owner owner_of(const struct spans *sp, const struct conversation *c);
 
 /* answers.c */

@@ -175,3 +175,44 @@ struct found find_conversation(struct spans *sp, const struct flight *f, bool en
 		r = find_prompt(sp, f);
 	return r;
 }
+
+/* What the user says, or who speaks for him, the latest first: system messages quote the names of tools. */
+static size_t prompt_texts(const struct llm_messages *in, struct slice ret[PROMPT_TEXTS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = in->n; i-- > 0;)
+		for (size_t k = in->v[i].n_parts; k-- > 0 && n < PROMPT_TEXTS_MAX;) {
+			struct slice text = in->v[i].parts[k].text;
+
+			if (!slice_eq(in->v[i].role, SLICE("user")) || in->v[i].parts[k].kind != LLM_TEXT)
+				continue;
+			ret[n++] = slice_of(text.p, text.n < PROMPT_BYTES_MAX ? text.n : PROMPT_BYTES_MAX);
+		}
+	return n;
+}
+
+struct tool *find_task(const struct flight *f)
+{
+	struct slice texts[PROMPT_TEXTS_MAX];
+	size_t n = prompt_texts(&f->call->input, texts), best = PROMPT_MATCH_MIN - 1;
+	struct tool *t, *task = NULL;
+	unsigned looked_at = 0;
+
+	if (n == 0)
+		return NULL;
+	TAILQ_FOREACH_REVERSE(t, &f->process->tools, tool_list, in_agent)
+	{
+		if (++looked_at > CANDIDATES_MAX)
+			break;
+
+		size_t score = t->asked <= flight_start(f) && !t->answered ? tool_match(t, texts, n) : 0;
+
+		/* Of calls with the same words: one that has begun nothing, then the earlier. */
+		if (score > best || (task && score == best && (task->delegated || !t->delegated))) {
+			task = t;
+			best = score;
+		}
+	}
+	return task;
+}

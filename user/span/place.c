@@ -177,16 +177,18 @@ static bool place_by_tools(struct run *r)
 	{
 		if (++looked_at > CANDIDATES_MAX)
 			break;
-		if (!may_own(t, r, false))
+		/* From then on processes are of the sub-agent's calls. */
+		if (!may_own(t, r, false) || (t->delegated && t->started <= r->start))
 			continue;
 		n++;
 		latest = !latest || t->asked >= latest->asked ? t : latest;
 	}
-	if (n == 1) {
+	/* What a call began is known: whatever else starts meanwhile is the agent's own (git, ps). */
+	if (n == 1 && !latest->claimed && !latest->delegated) {
 		hang_on_tool(r, latest, "only_open_tool", 0.7);
 	} else if (usable(r->parent)) {
 		hang_like(r, r->parent, r->parent->id, "parent", 1.0);
-	} else if (n > 1) {
+	} else if (n) {
 		hang(r, latest->turn->conversation, latest->turn->id, "time", 0.3);
 	} else {
 		return false;

@@ -115,6 +115,22 @@ static struct slice agent_name(struct arena *a, const struct llm_call *call, con
 	return p->exe[0] ? arena_dup(a, slice_str(p->exe)) : (struct slice){NULL, 0};
 }
 
+/* A sub-agent within the same process: its turns hang below the tool call that holds its prompt. */
+static bool nest_in_tool(struct conversation *c, const struct flight *f)
+{
+	struct tool *t = find_task(f);
+
+	if (!t)
+		return false;
+	t->delegated = true;
+	t->started = t->started && t->started < flight_start(f) ? t->started : flight_start(f);
+	c->nested = true;
+	c->nested_why = (struct link_reason){"prompt", 0.9};
+	c->root = t->id;
+	c->trace = t->turn->conversation->trace;
+	return true;
+}
+
 /* An agent that an outer agent started: its turns hang below the process that it runs in. */
 static void nest(struct spans *sp, struct conversation *c, struct process *p)
 {
@@ -148,7 +164,8 @@ static struct conversation *conversation_new(struct spans *sp, const struct flig
 	c->agent_name = agent_name(&c->arena, f->call, f->process);
 	TAILQ_INIT(&c->turns);
 	LIST_INIT(&c->flights);
-	nest(sp, c, f->process);
+	if (!nest_in_tool(c, f))
+		nest(sp, c, f->process);
 	map_put(&sp->by_serial, &c->serial, sizeof(c->serial), c);
 	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
 	return c;

@@ -108,7 +108,7 @@ static bool occurs(struct slice arg, struct slice s)
 	return false;
 }
 
-size_t tool_match(const struct tool *t, const struct slice *argv, size_t n)
+size_t tool_match(const struct tool *t, const struct slice *texts, size_t n)
 {
 	size_t best = 0;
 
@@ -116,7 +116,7 @@ size_t tool_match(const struct tool *t, const struct slice *argv, size_t n)
 		if (t->strings[k].n <= best)
 			continue;
 		for (size_t i = 0; i < n; i++)
-			if (occurs(argv[i], t->strings[k]) || occurs(argv[i], t->quoted[k])) {
+			if (occurs(texts[i], t->strings[k]) || occurs(texts[i], t->quoted[k])) {
 				best = t->strings[k].n;
 				break;
 			}

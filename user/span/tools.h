@@ -4,13 +4,14 @@
  * that brings their results.
  *
  *   asked     the response that holds the call has ended
- *   started   the first process that hangs directly below the call
+ *   started   the first process or sub-agent that hangs directly below the call
  *   ended     the exit of the last such process, else answered
  *   answered  the request that carries the result began
  *
  * A process belongs to a call when a string among the call's arguments stands
  * in the process's argv: agents hand `command` to a shell, as it is or quoted
- * (eval 'CMD').
+ * (eval 'CMD').  A new conversation of the same process whose prompt holds such
+ * a string is a sub-agent's, begun by the call.
  */
 #ifndef SPANTAP_TOOLS_H
 #define SPANTAP_TOOLS_H
@@ -39,8 +40,9 @@ struct tool {
 	uint64_t asked, started, ended, answered;
 	unsigned running;              /* direct processes that have not ended */
 	bool claimed;                  /* a process was matched to it that has no matched process above */
+	bool delegated;                /* a sub-agent was begun by it */
 	const struct llm_part *result; /* only while it is being answered */
-	const char *damaged; /* static text: why what is known of it may be wrong; NULL: nothing */
+	const char *damaged;           /* static text: why what is known of it may be wrong; NULL: nothing */
 	uint64_t masks, lost_seen;
 	struct arena arena;
 
@@ -52,7 +54,7 @@ struct tool {
 struct tool *tool_new(struct content *c, struct turn *turn, struct process *agent,
                       const struct llm_part *part);
 void tool_free(struct tool *t);
-/* How many bytes of the call's arguments stand in argv; 0: no evidence. */
-size_t tool_match(const struct tool *t, const struct slice *argv, size_t n);
+/* How many bytes of the call's arguments stand in the texts, argv or a prompt; 0: no evidence. */
+size_t tool_match(const struct tool *t, const struct slice *texts, size_t n);
 
 #endif
