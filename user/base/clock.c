@@ -25,7 +25,8 @@ int64_t clock_realtime_offset_ns(void)
 int clock_map_add(struct clock_map *m, uint64_t boot, int64_t offset)
 {
 	if (m->n) {
-		int64_t change = offset - m->samples[m->n - 1].offset;
+		/* Unsigned: a recording may hold any number. */
+		int64_t change = (int64_t)((uint64_t)offset - (uint64_t)m->samples[m->n - 1].offset);
 
 		if (change > -CLOCK_STEP_NS && change < CLOCK_STEP_NS)
 			return 0;
@@ -44,5 +45,5 @@ uint64_t clock_map_wall(const struct clock_map *m, uint64_t boot)
 	size_t i = m->n - 1;
 	while (i > 0 && m->samples[i].boot > boot)
 		i--;
-	return (uint64_t)((int64_t)boot + m->samples[i].offset);
+	return boot + (uint64_t)m->samples[i].offset;
 }
