@@ -161,7 +161,6 @@ enum ev_mark_what {
 	EV_MARK_BEGIN = 1,  /* first record of a recording; a: capture instance (low), b: (high) */
 	EV_MARK_END = 2,    /* the traced command has ended; a: its wait status */
 	EV_MARK_LIFE_LOST = 3, /* a: process and connection records lost so far */
-	EV_MARK_POISON = 4, /* a: the record at this place crashed the decoder and was skipped */
 };
 
 struct ev_mark {

@@ -176,11 +176,3 @@ int outbox_end(struct outbox *o, const struct sink_summary *summary)
 	return msg_send(o->sock, MSG_END, slice_of(summary, sizeof(*summary)), NULL, 0);
 }
 
-void outbox_free(struct outbox *o)
-{
-	if (!o)
-		return;
-	o->sending = NULL;
-	acknowledge(o, UINT64_MAX);
-	free(o);
-}

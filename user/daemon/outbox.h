@@ -30,6 +30,5 @@ bool outbox_empty(const struct outbox *o);
 uint64_t outbox_shed(const struct outbox *o);
 /* Behind the last span. -EAGAIN: call again. */
 int outbox_end(struct outbox *o, const struct sink_summary *summary);
-void outbox_free(struct outbox *o);
 
 #endif

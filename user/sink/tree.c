@@ -16,7 +16,7 @@
 struct tree {
 	struct arena arena;
 	struct row *rows;
-	size_t n, cap, calls;
+	size_t n, cap;
 };
 
 /* All rows of one trace. */
@@ -50,17 +50,11 @@ void tree_add(struct tree *t, const struct span *s)
 {
 	xgrow(&t->rows, &t->cap, t->n + 1, sizeof(*t->rows));
 	row_read(&t->rows[t->n++], s, &t->arena);
-	t->calls += s->kind == SPAN_CHAT;
 }
 
 size_t tree_count(const struct tree *t)
 {
 	return t->n;
-}
-
-size_t tree_calls(const struct tree *t)
-{
-	return t->calls;
 }
 
 void tree_free(struct tree *t)

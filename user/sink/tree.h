@@ -30,7 +30,6 @@ struct tree;
 struct tree *tree_new(void);
 void tree_add(struct tree *t, const struct span *s);
 size_t tree_count(const struct tree *t);
-size_t tree_calls(const struct tree *t);
 /* Appends the conversations in order of their start, then what belongs to none. */
 void tree_write(struct tree *t, struct buf *out, const struct tree_conf *conf);
 void tree_free(struct tree *t); /* accepts NULL */
