@@ -37,6 +37,7 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 		o->sink.otlp_file = optarg;
 		return true;
 	case 'C':
+		o->otlp_content_given = true;
 		return level(cmd, &o->sink.otlp_file_content, ret_code);
 	case 'v':
 		log_verbose(1);
@@ -84,6 +85,8 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 
 	o->uid = uid;
 	o->gid = gid;
+	if (!o->otlp_content_given)
+		o->sink.otlp_file_content = o->sink.content;
 	if (o->sink.otlp_file_content > o->sink.content)
 		return cmd_usage_error(cmd, "--otlp-content %s is above --content %s",
 				       content_level_name(o->sink.otlp_file_content), content_level_name(o->sink.content));

@@ -36,8 +36,8 @@ static int read_instance(int fd, uint8_t ret[16])
 
 static int run(int argc, char **argv)
 {
-	struct outputs out = {.sink = {.content = CONTENT_REDACTED, .otlp_file_content = CONTENT_NONE}};
-	bool otlp_content = false, store = false;
+	struct outputs out = {.sink = {.content = CONTENT_REDACTED}};
+	bool store = false;
 	int opt, code = 0;
 
 	while ((opt = cmd_option(&cmd_replay, argc, argv, "o:h", options)) != -1) {
@@ -45,15 +45,12 @@ static int run(int argc, char **argv)
 			return CMD_OK;
 		if (opt == CMD_OPTION_WRONG)
 			return CMD_USAGE;
-		otlp_content |= opt == 'C';
 		store |= opt == 's';
 		if (!outputs_option(&cmd_replay, opt, &out, &code))
 			return CMD_USAGE;
 	}
 	if (argc - optind != 1)
 		return cmd_usage_error(&cmd_replay, "give one FILE");
-	if (!otlp_content)
-		out.sink.otlp_file_content = out.sink.content;
 
 	const char *path = argv[optind];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -80,9 +80,8 @@ static const char *command_line(char *const *argv)
 
 static int run(int argc, char **argv)
 {
-	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .otlp_file_content = CONTENT_NONE}}};
+	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED}}};
 	const char *user = NULL;
-	bool otlp_content = false;
 	int opt, code = 0;
 
 	while ((opt = cmd_option(&cmd_run, argc, argv, "+o:h", options)) != -1) {
@@ -90,7 +89,6 @@ static int run(int argc, char **argv)
 			return CMD_OK;
 		if (opt == CMD_OPTION_WRONG)
 			return EXIT_SPANTAP;
-		otlp_content |= opt == 'C';
 		if (outputs_option(&cmd_run, opt, &cap.out, &code))
 			continue;
 		if (code)
@@ -104,8 +102,6 @@ static int run(int argc, char **argv)
 		cmd_usage_error(&cmd_run, "no CMD given");
 		return EXIT_SPANTAP;
 	}
-	if (!otlp_content)
-		cap.out.sink.otlp_file_content = cap.out.sink.content;
 	if (cap.out.record_file && cap.out.sink.content != CONTENT_FULL) {
 		cmd_usage_error(&cmd_run, "--record keeps raw traffic with its secrets: it needs --content full");
 		return EXIT_SPANTAP;

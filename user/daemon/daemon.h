@@ -46,6 +46,7 @@ struct sink_wire {
 /* What a capture writes; strings are borrowed, NULL when absent. */
 struct outputs {
 	struct sink_conf sink;
+	bool otlp_content_given; /* else the OTLP file gets what is kept */
 	const char *record_file;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;

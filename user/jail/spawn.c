@@ -21,6 +21,18 @@ const struct role roles[] = {
     {NULL, NULL},
 };
 
+/* The operator's nice value: that of the first spawn, when nobody is in a hurry yet. */
+static int operators_nice(void)
+{
+	static bool known;
+	static int value;
+
+	if (!known)
+		value = getpriority(PRIO_PROCESS, 0);
+	known = true;
+	return value;
+}
+
 static _Noreturn void become(const char *name, int sock)
 {
 	char *const argv[] = {(char[]){"spantap"}, (char[]){ROLE_FLAG}, (char *)(uintptr_t)name, NULL};
@@ -32,7 +44,7 @@ static _Noreturn void become(const char *name, int sock)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
-	setpriority(PRIO_PROCESS, 0, 0); /* decode may be started again while probe is in a hurry */
+	setpriority(PRIO_PROCESS, 0, operators_nice()); /* decode may be started again while probe is in a hurry */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (sock == ROLE_SOCKET)
@@ -58,6 +70,7 @@ int role_socket(int ret_ends[2])
 
 pid_t spawn_role(const char *name, int sock)
 {
+	operators_nice();
 	pid_t pid = fork();
 
 	if (pid == 0)
