@@ -60,8 +60,8 @@ struct exchange {
 	const struct conn_info *conn;
 	enum ev_dir request_dir;   /* EV_DIR_WRITE: the process is the client */
 	uint32_t stream;           /* HTTP/2 stream id; 0 in HTTP/1 */
-	uint64_t request_offset;   /* where the request begins in its direction's byte stream (HTTP/1) */
-	struct slice protocol;     /* "http/1.1", "http/1.0" */
+	uint64_t request_offset;   /* where the request (HTTP/2: its HEADERS frame) begins in its direction's byte stream */
+	struct slice protocol;     /* "http/1.1", "http/1.0", "h2" */
 
 	struct slice method, target; /* absent when the request was not seen */
 	struct http_headers request_headers;
@@ -93,6 +93,11 @@ struct exchange {
  * request_end() comes only when the end of the request was seen.
  * Body slices are decoded content, valid during the call, in order; a hole in
  * a body is given by body_gap() at its place (n: transfer bytes missing, 0 when not known).
+ *
+ * An exchange that was upgraded to WebSocket (RFC 6455) goes on with message():
+ * one whole message each, unmasked and decompressed, ts that of its last byte,
+ * valid during the call; body_gap() stands for messages that are missing; end()
+ * comes when the connection ends. message may be NULL.
  */
 struct proto_events {
 	void (*request)(void *ctx, struct exchange *x); /* request head complete, or response without request */
@@ -101,6 +106,7 @@ struct proto_events {
 	void (*response)(void *ctx, struct exchange *x); /* final response head complete */
 	void (*response_body)(void *ctx, struct exchange *x, uint64_t ts, struct slice s);
 	void (*body_gap)(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, uint64_t n);
+	void (*message)(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, struct slice s, bool text);
 	void (*end)(void *ctx, struct exchange *x);
 };
 
