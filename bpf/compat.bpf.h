@@ -5,6 +5,8 @@
 
 #include "core.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 
 #define FRAGMENTS_MAX     131072 /* of one call with bpf_loop: 2 GiB, more than SSL_write can take */
 #define FRAGMENTS_UNROLLED 8     /* of one call without it: 128 KiB, the rest is a counted hole */
@@ -25,5 +27,32 @@
 					break;                                                                       \
 		}                                                                                                    \
 	} while (0)
+
+/* Linux 6.16, a498ee7576de ("bpf: Implement dynptr copy kfuncs"); weak: called only where the loader found it. */
+extern int bpf_probe_read_user_dynptr(const struct bpf_dynptr *ptr, __u64 offset, __u64 size, const void *user) __ksym __weak;
+
+/* The name of kernfs_node.parent since Linux 6.15, 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent"). */
+struct kernfs_node___rcu {
+	struct kernfs_node *__parent;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___rcu *rcu = (void *)node;
+
+	if (bpf_core_field_exists(rcu->__parent))
+		return BPF_CORE_READ(rcu, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/*
+ * The address behind a probed function's return address: x86's `call` pushes
+ * it and `ret` pops it; arm64 has it in a register, the stack pointer stays.
+ */
+#if defined(__TARGET_ARCH_x86)
+#define RETURN_ADDRESS_SIZE 8
+#else
+#define RETURN_ADDRESS_SIZE 0
+#endif
 
 #endif

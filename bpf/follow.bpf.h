@@ -2,11 +2,12 @@
 /*
  * follow.bpf.h - which processes are followed, decided in the kernel.
  *
- * A process is followed when its parent is, or when it is the one child that
- * spantap forks while `seed.armed` is set (that child becomes CMD; spantap's
- * own processes are forked unarmed, so spantap never traces itself).  Process
- * ids in here are those of the initial pid namespace, whatever namespace
- * spantap runs in.
+ * A process is followed when its parent is; when it is the one child that
+ * spantap forks while control.armed is set (that child becomes CMD); when the
+ * program that it executes is selected (map "selected"), or user space says so;
+ * or all are (control.all).  spantap's own processes are its other children,
+ * and never followed.  Process ids in here are those of the initial pid
+ * namespace, whatever namespace spantap runs in.
  */
 #ifndef SPANTAP_FOLLOW_BPF_H
 #define SPANTAP_FOLLOW_BPF_H

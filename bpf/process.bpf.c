@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR MIT)
-/* process.bpf.c - fork, exec and exit of the followed processes. */
-#include "emit.bpf.h"
+/* process.bpf.c - fork, exec and exit of the followed processes, and which processes are followed. */
+#include "calls.bpf.h"
+#include "compat.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+const volatile __u32 page_size = 4096;
 
 /* Run once by user space (BPF_PROG_TEST_RUN): only the kernel knows our ids in the initial pid namespace. */
 SEC("raw_tp")
@@ -34,6 +37,36 @@ static __always_inline void watch(__u32 what, const struct ev_proc *proc, __u64 
 	bpf_ringbuf_submit(w, BPF_RB_FORCE_WAKEUP);
 }
 
+static __always_inline void emit_fork(const struct ev_proc *parent, const struct ev_proc *child, __u64 ts)
+{
+	struct ev_fork *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		count(EV_COUNT_LIFE_LOST, 1);
+		return;
+	}
+	rec->head.type = EV_FORK;
+	rec->head.size = sizeof(*rec);
+	rec->head.ts = ts;
+	rec->parent = *parent;
+	rec->child = *child;
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+}
+
+/* Follows a process from now on, as a child of `parent`; NULL: no room. */
+static __always_inline struct followed *follow(struct task_struct *task, struct task_struct *parent, __u32 forked_from)
+{
+	struct followed new = {.proc = proc_of(task), .exec_ts = bpf_ktime_get_boot_ns(), .parent = forked_from};
+	struct ev_proc from = proc_of(parent);
+
+	if (bpf_map_update_elem(&followed, &new.proc.tgid, &new, BPF_ANY)) {
+		count(EV_COUNT_PROC_UNTRACKED, 1);
+		return NULL;
+	}
+	emit_fork(&from, &new.proc, new.exec_ts);
+	return bpf_map_lookup_elem(&followed, &new.proc.tgid);
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -41,35 +74,65 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 
 	if (child_tid != child_tgid || control.stop)
 		return 0; /* a thread */
-
-	struct followed *f = bpf_map_lookup_elem(&followed, &parent_tgid);
-	if (!f) {
-		if (!control.armed || parent_tgid != self.tgid)
+	if (!bpf_map_lookup_elem(&followed, &parent_tgid)) {
+		if (parent_tgid == self.tgid) {
+			if (!control.armed)
+				return 0;
+			control.armed = 0;
+		} else if (!control.all) {
 			return 0;
-		control.armed = 0;
+		}
 	}
-
-	struct followed new = {.proc = proc_of(child), .exec_ts = bpf_ktime_get_boot_ns()};
-	if (bpf_map_update_elem(&followed, &child_tgid, &new, BPF_ANY)) {
-		count(EV_COUNT_PROC_UNTRACKED, 1);
-		return 0;
-	}
-
-	struct ev_fork *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
-	if (!rec) {
-		count(EV_COUNT_LIFE_LOST, 1);
-		return 0;
-	}
-	rec->head.type = EV_FORK;
-	rec->head.size = sizeof(*rec);
-	rec->head.ts = new.exec_ts;
-	rec->parent = proc_of(parent);
-	rec->child = new.proc;
-	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	follow(child, parent, parent_tgid);
 	return 0;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct select_key);
+	__type(value, __u32);
+} selected SEC(".maps");
+
+/* The node of the process's cgroup: in the v2 hierarchy; where that is the root, in the v1 memory controller's. */
+static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct kernfs_node *node = BPF_CORE_READ(set, dfl_cgrp, kn);
+
+	if (kernfs_parent(node) || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return node;
+	struct cgroup_subsys_state *css = NULL;
+	__u64 index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	bpf_probe_read_kernel(&css, sizeof(css), (void *)set + bpf_core_field_offset(struct css_set, subsys) + index * sizeof(css));
+	return css ? BPF_CORE_READ(css, cgroup, kn) : node;
+}
+
+/* Whether a rule that the kernel can decide chooses the program that the current process has just executed. */
+static __always_inline bool selects(struct task_struct *task, const struct inode *inode)
+{
+	struct select_key key = {.kind = SELECT_EXE, .a = BPF_CORE_READ(inode, i_sb, s_dev), .b = BPF_CORE_READ(inode, i_ino)};
+
+	if (bpf_map_lookup_elem(&selected, &key))
+		return true;
+	key.kind = SELECT_COMM;
+	bpf_probe_read_kernel(&key.a, 16, &task->comm);
+	if (bpf_map_lookup_elem(&selected, &key))
+		return true;
+	key.kind = SELECT_CGROUP;
+	key.b = 0;
+	struct kernfs_node *node = cgroup_node(task);
+	for (int i = 0; i < EV_CGROUP_DEPTH && node; i++) {
+		key.a = BPF_CORE_READ(node, id);
+		if (bpf_map_lookup_elem(&selected, &key))
+			return true;
+		node = kernfs_parent(node);
+	}
+	return false;
+}
+
 #define NAME_ROOM 256 /* NAME_MAX and its NUL */
+#define EXEC_TAIL (EV_CWD_MAX + NAME_ROOM + EV_CGROUP_MAX + NAME_ROOM) /* of an exec record, behind argv */
 
 /*
  * Writes the names of the working directory, innermost first, behind argv,
@@ -111,11 +174,33 @@ static __always_inline void read_cwd(struct task_struct *task, struct ev_exec *r
 	rec->flags |= EV_EXEC_CWD_CUT;
 }
 
+/* The same of the process's cgroup, behind argv and cwd. */
+static __always_inline void read_cgroup(struct task_struct *task, struct ev_exec *rec, __u8 *out)
+{
+	volatile __u32 *len = &rec->cgroup_len;
+	struct kernfs_node *node = cgroup_node(task);
+
+	rec->cgroup = BPF_CORE_READ(node, id);
+	*len = 0;
+	for (int i = 0; i < EV_CGROUP_DEPTH && node; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+		__u64 used = *len;
+
+		if (!parent || used >= EV_CGROUP_MAX)
+			return;
+		long n = bpf_probe_read_kernel_str(out + used, NAME_ROOM, BPF_CORE_READ(node, name));
+		if (n <= 1)
+			return;
+		*len = used + n;
+		node = parent;
+	}
+}
+
 /* Reserves, fills and submits an exec record with room for `room` (a constant power of two) bytes of argv. */
 static __always_inline bool emit_exec(struct task_struct *task, const struct ev_exec *head, __u64 arg_start,
 				      __u32 argv_len, const __u32 room)
 {
-	struct ev_exec *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec) + room + EV_CWD_MAX + NAME_ROOM, 0);
+	struct ev_exec *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec) + room + EXEC_TAIL, 0);
 
 	if (!rec)
 		return false;
@@ -132,7 +217,12 @@ static __always_inline bool emit_exec(struct task_struct *task, const struct ev_
 	}
 	rec->argv_len = argv_len;
 	read_cwd(task, rec, rec->data + argv_len);
-	rec->head.size = sizeof(*rec) + room + EV_CWD_MAX + NAME_ROOM;
+	__u64 cwd_len = rec->cwd_len;
+	barrier_var(cwd_len);
+	if (cwd_len > EV_CWD_MAX + NAME_ROOM)
+		cwd_len = EV_CWD_MAX + NAME_ROOM;
+	read_cgroup(task, rec, rec->data + argv_len + cwd_len);
+	rec->head.size = sizeof(*rec) + room + EXEC_TAIL;
 	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
 	return true;
 }
@@ -140,13 +230,30 @@ static __always_inline bool emit_exec(struct task_struct *task, const struct ev_
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct followed *f = follow_current();
-
-	if (!f)
-		return 0;
-	f->exec_ts = bpf_ktime_get_boot_ns();
-
 	struct inode *inode = BPF_CORE_READ(bprm, file, f_inode);
+	__u32 tgid = task->tgid;
+	struct followed *f;
+
+	if (control.stop)
+		return 0;
+	f = bpf_map_lookup_elem(&followed, &tgid);
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	bool ours = (__u32)BPF_CORE_READ(parent, tgid) == self.tgid;
+	if (!f && control.select && !ours && selects(task, inode))
+		f = follow(task, parent, 0);
+	if (!f) {
+		if (control.ask && !ours) {
+			struct ev_proc proc = proc_of(task);
+
+			watch(EV_WATCH_ASK, &proc, bpf_ktime_get_boot_ns(), BPF_CORE_READ(inode, i_sb, s_dev),
+			      BPF_CORE_READ(inode, i_ino));
+		}
+		return 0;
+	}
+	thread_calls_forget();
+	f->exec_ts = bpf_ktime_get_boot_ns();
+	f->parent = 0;
+
 	__u64 arg_start = BPF_CORE_READ(task, mm, arg_start);
 	__u64 argv_len = BPF_CORE_READ(task, mm, arg_end) - arg_start;
 	struct ev_exec head = {
@@ -155,6 +262,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	    .dev = BPF_CORE_READ(inode, i_sb, s_dev),
 	    .ino = BPF_CORE_READ(inode, i_ino),
 	    .uid = BPF_CORE_READ(task, cred, uid.val),
+	    .gid = BPF_CORE_READ(task, cred, gid.val),
 	};
 	BPF_CORE_READ_INTO(&head.comm, task, comm);
 
@@ -175,14 +283,29 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	return 0;
 }
 
+/*
+ * Time on a CPU of a whole process, whose last thread is `task`.  Threads that
+ * are gone were added up; a leader that went before waits as a zombie and was not.
+ */
+static __always_inline __u64 cpu_time(struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	__u64 ns = BPF_CORE_READ(task, signal, sum_sched_runtime) + BPF_CORE_READ(task, se.sum_exec_runtime);
+
+	return leader == task ? ns : ns + BPF_CORE_READ(leader, se.sum_exec_runtime);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	struct followed *f = follow_current();
 	__u32 tgid = task->tgid;
 
+	if (!f)
+		return 0;
+	thread_calls_forget();
 	/* The process ends with its last thread. Of threads that exit at the same moment one wins the delete. */
-	if (!f || BPF_CORE_READ(task, signal, live.counter) > 0)
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	struct ev_proc proc = f->proc;
 	if (bpf_map_delete_elem(&followed, &tgid))
@@ -194,6 +317,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		rec->head.size = sizeof(*rec);
 		rec->head.ts = bpf_ktime_get_boot_ns();
 		rec->proc = proc;
+		rec->cpu_ns = cpu_time(task);
+		rec->max_rss = BPF_CORE_READ(task, signal, maxrss) * page_size; /* do_exit() has brought it up to date */
 		rec->status = BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT
 				  ? BPF_CORE_READ(task, signal, group_exit_code)
 				  : BPF_CORE_READ(task, group_leader, exit_code);

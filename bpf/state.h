@@ -10,7 +10,13 @@
 /* Map "followed": tgid -> this. */
 struct followed {
 	struct ev_proc proc;
-	__u64 exec_ts; /* of its latest exec, or its fork: TLS objects older than this are gone */
+	__u64 exec_ts;   /* of its latest exec, or its fork: TLS objects older than this are gone */
+	__u64 wire_ts;   /* when its first TLS connection on the wire was seen, 0: none yet */
+	__u64 plain_ts;  /* when its plaintext was first seen, 0: none yet */
+	__u32 parent;    /* tgid; 0: it has executed a program since, or the parent is not known */
+	__u32 wire;      /* TLS connections seen on the wire */
+	__u32 plain;     /* generations of TLS objects with plaintext */
+	__u32 pad;
 };
 
 /* Map "conns". */
@@ -19,14 +25,74 @@ struct conn_key {
 	__u64 tgid;
 };
 
+/* The two ends of a socket; ports and addresses in network byte order. */
+struct socket_ends {
+	__u16 family, local_port, port, pad;
+	__u8 local_address[16], address[16];
+};
+
 struct conn_state {
 	__u64 gen;
 	struct ev_proc proc;
 	__u64 produced[2]; /* by enum ev_dir */
 	__u64 lost[2];
+	__u64 ignored[2];
 	__u32 seq[2];
 	__u32 lib;
 	__u32 flags; /* enum ev_conn_flags */
+	struct socket_ends ends; /* family 0: not known */
+};
+
+/* Map "wires": socket -> this, of TLS connections on the wire. */
+struct wire {
+	__u32 tgid; /* of the process that read first */
+	__u32 pad;
+	__u64 ts;
+	struct socket_ends ends;
+};
+
+/* Map "selected": what an exec must match for the process to be followed from then on. */
+enum select_kind {
+	SELECT_COMM = 1,   /* a, b: the 16 bytes of comm */
+	SELECT_EXE = 2,    /* a: dev, b: ino */
+	SELECT_CGROUP = 3, /* a: id of the process's cgroup, or one that is above it */
+};
+
+struct select_key {
+	__u64 kind, a, b;
+};
+
+/*
+ * A probe's BPF cookie (kernels before 5.15 have none: 0).  What the one entry
+ * program has to know of the function it sits on, and since when it does.
+ */
+#define COOKIE_LIB(c)      ((__u32)((c) & 0xff))              /* enum ev_lib */
+#define COOKIE_DIR(c)      ((__u32)((c) >> 8 & 1))            /* enum ev_dir */
+#define COOKIE_SHAPE(c)    ((__u32)((c) >> 9 & 3))            /* enum call_shape */
+#define COOKIE_ATTACHED(c) (((c) >> 16) * 1000)               /* boot ns; 0: before the first use */
+#define COOKIE(lib, dir, shape, attached_ns)                                                                         \
+	((__u64)(lib) | (__u64)(dir) << 8 | (__u64)(shape) << 9 | (__u64)((attached_ns) / 1000) << 16)
+
+enum call_shape {
+	SHAPE_PLAIN = 0, /* (tls, buf, num): the return value is the number of bytes */
+	SHAPE_EX = 1,    /* (tls, buf, num, *n) */
+	SHAPE_EX2 = 2,   /* (tls, buf, num, flags, *n) */
+};
+
+/*
+ * Map "llm_names": hash of the last segment of a request target -> 1.  A
+ * request whose target ends so may be an LLM call ("/v1/chat/completions",
+ * "/models/X:generateContent"), and resumes an ignored connection.
+ */
+#define LLM_NAME_SEED 14695981039346656037ull /* FNV-1a, 64 bits */
+#define LLM_NAME_PRIME 1099511628211ull
+#define LLM_NAMES_MAX 256
+#define REQUEST_LOOK 128 /* bytes of a request line that are looked at; a longer target resumes */
+
+/* Arguments of the program judge(), as those of a raw tracepoint. */
+struct verdict {
+	__u64 tls, tgid, gen; /* which generation; another one is not touched */
+	__u64 flags;          /* EV_CONN_IGNORED and its companions */
 };
 
 /* Global variable, set by the program whoami(): spantap itself, and how deep its pid namespace lies. */
@@ -39,7 +105,11 @@ struct self {
 struct control {
 	__u32 armed;       /* the next process that spantap forks is CMD */
 	__u32 stop;        /* the capture has ended: record nothing more */
-	__u64 attached_ts; /* when a library was last attached that a followed process used already */
+	__u32 all;         /* follow every process but spantap's own */
+	__u32 select;      /* look at every exec: map "selected" has entries */
+	__u32 ask;         /* tell user space about every exec of a process that is not followed */
+	__u32 pad;
+	__u64 attached_ts; /* without cookies: when a library was last attached that a followed process used already */
 };
 
 #endif

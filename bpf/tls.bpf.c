@@ -12,304 +12,260 @@
  * repeated with the same buffer, so only what the return value (or *n) admits
  * has passed.  Each connection numbers its bytes and records per direction;
  * numbers advance also for what was lost, so user space sees every hole.
+ *
+ * One entry program serves all functions: its cookie says what the arguments
+ * mean.  Kernels without cookies (before 5.15) have a program for each form.
+ * Returns come from a return probe, from probes on the function's `ret`
+ * instructions (return_by_ret), or from the same session link as the entry.
  */
-#include "emit.bpf.h"
-#include "compat.bpf.h"
+#include "calls.bpf.h"
+#include "conns.bpf.h"
+#include "copy.bpf.h"
 
-struct call_key {
-	__u64 pid_tgid;
-	__u64 dir;
-};
-
-struct call {
-	__u64 tls, buf;
-	__u64 n_ptr; /* where an _ex call stores the number of bytes; 0: the return value is it */
-	__u64 ts;
-};
+/* The return programs sit on `ret` instructions: return probes would kill sandboxed programs on this host. */
+const volatile bool return_by_ret = false;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, struct call_key);
-	__type(value, struct call);
-} calls SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct conn_key);
-	__type(value, struct conn_state);
-} conns SEC(".maps");
-
-static __always_inline void conn_record(struct ev_conn *rec, struct conn_state *c, __u64 tls, __u64 ts)
-{
-	rec->head.type = EV_CONN_CLOSE;
-	rec->head.size = sizeof(*rec);
-	rec->head.ts = ts;
-	rec->conn.tls = tls;
-	rec->conn.gen = c->gen;
-	rec->conn.proc = c->proc;
-	rec->produced[0] = c->produced[0];
-	rec->produced[1] = c->produced[1];
-	rec->lost[0] = c->lost[0];
-	rec->lost[1] = c->lost[1];
-	rec->lib = c->lib;
-	rec->flags = c->flags | EV_CONN_FREED;
-}
-
-/* Announces the end of a generation; false when the ring is full. */
-static __always_inline bool close_generation(struct conn_state *c, __u64 tls, __u64 ts)
-{
-	struct ev_conn *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
-
-	if (!rec)
-		return false;
-	conn_record(rec, c, tls, ts);
-	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
-	return true;
-}
+	__uint(max_entries, LLM_NAMES_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} llm_names SEC(".maps");
 
 /*
- * Begins a generation of TLS object `tls`; `old`: the one it ends, or NULL.
- * NULL when the table is full.
+ * Whether what begins here, `n` bytes long, is a request that may be an LLM
+ * call: a request line whose target ends (before its query) with a name on the
+ * list, or with `any` any request line.  A target longer than is looked at counts.
+ * Not static: the verifier then looks at it once, not once for each path to it.
  */
-static __always_inline struct conn_state *begin_generation(const struct followed *f, __u64 tls, struct conn_state *old,
-							   __u32 flags, __u64 ts)
+__noinline int is_llm_request(__u64 buf, __u64 n, bool any)
 {
-	struct conn_key key = {.tls = tls, .tgid = f->proc.tgid};
-	struct conn_state fresh = {.gen = ts, .proc = f->proc, .lib = EV_LIB_OPENSSL, .flags = flags};
+	char line[REQUEST_LOOK];
+	__u64 hash = LLM_NAME_SEED;
+	int spaces = 0;
 
-	if (old && !(old->flags & EV_CONN_FREED) && !close_generation(old, tls, ts))
-		count(EV_COUNT_LIFE_LOST, 1); /* its totals are lost */
-	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_ANY)) {
-		count(EV_COUNT_CONN_UNTRACKED, 1);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&conns, &key);
-}
-
-/* The state of the connection that TLS object `tls` carries now; NULL when the table is full. */
-static __always_inline struct conn_state *connection(const struct followed *f, __u64 tls, __u64 ts)
-{
-	struct conn_key key = {.tls = tls, .tgid = f->proc.tgid};
-	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
-
-	if (c && c->gen > f->exec_ts && !(c->flags & EV_CONN_FREED))
-		return c;
-	return begin_generation(f, tls, c, f->exec_ts < control.attached_ts ? EV_CONN_LATE : 0, ts);
-}
-
-/* What copying one call needs; lives on the stack of the program. */
-struct copy {
-	struct ev_data rec; /* the header of the next fragment */
-	__u64 buf;          /* next byte in the tracee */
-	__u64 left;         /* bytes not yet copied */
-	__u64 lost;
-};
-
-/* Copies f->rec.len bytes into a record with room for `room`, a constant. */
-static __always_inline bool emit_fragment(struct copy *f, const __u32 room)
-{
-	struct ev_data *rec = bpf_ringbuf_reserve(&data_ring, sizeof(*rec) + room, 0);
-
-	if (!rec)
+	if (n > sizeof(line))
+		n = sizeof(line);
+	__builtin_memset(line, 0, sizeof(line));
+	barrier_var(n);
+	if (n > sizeof(line) || bpf_probe_read_user(line, n, (void *)buf))
+		return true;
+	if (line[0] < 'A' || line[0] > 'Z')
 		return false;
-	__u64 len = f->rec.len; /* 64 bits: a bound of 32 is lost when the helper's argument is widened */
-	__builtin_memcpy(rec, &f->rec, sizeof(*rec));
-	rec->head.size = sizeof(*rec) + room;
-	barrier_var(len);
-	if (len > room)
-		len = room;
-	if (bpf_probe_read_user(rec->data, len, (void *)f->buf)) {
-		rec->flags |= EV_DATA_UNREADABLE;
-		f->lost += len;
-		count(EV_COUNT_DATA_UNREADABLE, len);
+	for (__u32 i = 0; i < sizeof(line); i++) {
+		unsigned char c = line[i];
+
+		if (c == 0)
+			return i > 0 && spaces; /* shorter than a request line: the rest may be in the next write */
+		if (!spaces) {
+			if (c == ' ')
+				spaces = 1;
+			else if (c < 'A' || c > 'Z')
+				return false;
+		} else if (c == ' ' || c == '?') {
+			return any || bpf_map_lookup_elem(&llm_names, &hash);
+		} else if (c == '/' || c == ':') {
+			hash = LLM_NAME_SEED;
+		} else {
+			hash = (hash ^ c) * LLM_NAME_PRIME;
+		}
 	}
-	bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec) + room));
-	return true;
+	return spaces;
 }
 
-static long next_fragment(__u32 i, void *ctx)
+/* Bytes of an ignored connection. True: they begin a request that resumes it, as *c from now on. */
+static __always_inline bool resume(struct conn_state **c, const struct call *call, __u64 n, __u64 ts)
 {
-	struct copy *f = ctx;
-	__u32 len = f->left > EV_FRAGMENT_MAX ? EV_FRAGMENT_MAX : f->left;
-	bool ok;
+	struct conn_state *old = *c;
+	__u32 flags = old->flags, dir = call->dir & 1;
+	__u32 request_dir = flags & EV_CONN_SERVER ? EV_DIR_READ : EV_DIR_WRITE;
 
-	f->rec.len = len;
-	if (len <= 256)
-		ok = emit_fragment(f, 256);
-	else if (len <= 1024)
-		ok = emit_fragment(f, 1024);
-	else if (len <= 4096)
-		ok = emit_fragment(f, 4096);
-	else
-		ok = emit_fragment(f, EV_FRAGMENT_MAX);
-	if (!ok) {
-		f->lost += len;
-		count(EV_COUNT_DATA_LOST, len);
+	if (!(flags & EV_CONN_FINAL) && dir == request_dir && is_llm_request(call->buf, n, flags & EV_CONN_ANY)) {
+		struct ev_proc proc = old->proc;
+
+		*c = begin_generation(&proc, call->tls, old, old->lib, EV_CONN_RESUMED, ts);
+		return *c != NULL;
 	}
-	f->rec.offset += len;
-	f->rec.seq++;
-	f->buf += len;
-	f->left -= len;
-	return f->left == 0;
+	old->ignored[dir] += n;
+	count(EV_COUNT_IGNORED, n);
+	return false;
 }
 
-/* What is left of a call that is too long: a hole that says so. */
-static __always_inline void emit_rest(struct copy *f)
+static __always_inline int on_entry(struct pt_regs *ctx, __u64 cookie, __u32 dir, __u64 n_ptr)
 {
-	struct ev_data *rec = bpf_ringbuf_reserve(&data_ring, sizeof(*rec), 0);
+	struct call call = {
+	    .stack = PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE,
+	    .tls = PT_REGS_PARM1(ctx),
+	    .buf = PT_REGS_PARM2(ctx),
+	    .n_ptr = n_ptr,
+	    .ts = bpf_ktime_get_boot_ns(),
+	    .cookie = cookie,
+	    .dir = dir,
+	};
 
-	if (rec) {
-		__builtin_memcpy(rec, &f->rec, sizeof(*rec));
-		rec->head.size = sizeof(*rec);
-		rec->len = f->left;
-		rec->flags |= EV_DATA_UNREADABLE | EV_DATA_TOO_LONG;
-		bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec)));
-	}
-	count(EV_COUNT_DATA_TOO_LONG, f->left);
-	f->lost += f->left;
-	f->rec.seq++;
-}
-
-static __always_inline int on_entry(__u64 dir, __u64 tls, __u64 buf, __u64 n_ptr)
-{
-	if (!follow_current())
-		return 0;
-
-	struct call_key key = {.pid_tgid = bpf_get_current_pid_tgid(), .dir = dir};
-	struct call call = {.tls = tls, .buf = buf, .n_ptr = n_ptr, .ts = bpf_ktime_get_boot_ns()};
-	if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY))
-		count(EV_COUNT_CALL_UNTRACKED, 1);
+	enter_call(&call);
 	return 0;
 }
 
-static __always_inline int on_return(__u32 dir, int ret, const bool loop)
+static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const bool loop)
 {
-	struct followed *f = follow_current();
+	struct thread_calls *t = thread_calls();
+	struct call call;
 
-	if (!f)
+	if (!t || !leave_call(t, stack, &call) || control.stop)
 		return 0;
-	struct call_key key = {.pid_tgid = bpf_get_current_pid_tgid(), .dir = dir};
-	struct call *found = bpf_map_lookup_elem(&calls, &key);
-	if (!found)
-		return 0;
-	struct call call = *found;
-	bpf_map_delete_elem(&calls, &key);
 
+	__s64 ret = (int)PT_REGS_RC(ctx);
 	__u64 n = ret;
 	if (ret <= 0)
 		return 0;
 	if (call.n_ptr && bpf_probe_read_user(&n, sizeof(n), (void *)call.n_ptr)) {
-		count(EV_COUNT_CALL_UNTRACKED, 1);
+		count(EV_COUNT_CALL_UNRETURNED, 1);
 		return 0;
 	}
 	if (n == 0)
 		return 0;
 
+	__u32 dir = call.dir & 1;
 	__u64 ts = dir == EV_DIR_WRITE ? call.ts : bpf_ktime_get_boot_ns();
-	struct conn_state *c = connection(f, call.tls, ts);
-	if (!c)
+	struct conn_state *c = connection(call.tls, call.cookie, ts);
+	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, &call, n, ts)))
 		return 0;
 
-	dir &= 1;
+	__u16 flags = 0;
+	if (c->flags & EV_CONN_LATE)
+		flags |= EV_DATA_LATE;
+	if (c->flags & EV_CONN_RESUMED)
+		flags |= EV_DATA_RESUMED;
 	struct copy copy = {
 	    .rec = {.head = {.type = EV_DATA, .ts = ts},
-		    .conn = {.tls = call.tls, .gen = c->gen, .proc = f->proc},
+		    .conn = conn_id(c, call.tls),
 		    .offset = c->produced[dir],
 		    .seq = c->seq[dir],
 		    .dir = dir,
 		    .lib = c->lib,
-		    .flags = c->flags & EV_CONN_LATE ? EV_DATA_LATE : 0,
-		    .tid = (__u32)key.pid_tgid},
+		    .flags = flags,
+		    .tid = (__u32)bpf_get_current_pid_tgid()},
 	    .buf = call.buf,
 	    .left = n,
 	};
-	for_each_fragment(loop, next_fragment, &copy, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
-	if (copy.left)
-		emit_rest(&copy);
-	count(EV_COUNT_DATA_BYTES, n);
+	copy_call(&copy, loop);
 	c->produced[dir] += n;
 	c->lost[dir] += copy.lost;
 	c->seq[dir] = copy.rec.seq;
 	return 0;
 }
 
-SEC("uprobe")
-int BPF_KPROBE(tls_write, void *tls, void *buf)
+/* Where the stack pointer is when a return program runs, seen from where it was at entry. */
+static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
 {
-	return on_entry(EV_DIR_WRITE, (__u64)tls, (__u64)buf, 0);
+	return PT_REGS_SP(ctx) + (return_by_ret ? RETURN_ADDRESS_SIZE : 0);
+}
+
+static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, __u64 cookie)
+{
+	__u64 ex = PT_REGS_PARM4(ctx), ex2 = PT_REGS_PARM5(ctx);
+	__u32 shape = COOKIE_SHAPE(cookie);
+
+	return on_entry(ctx, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(tls_write_ex, void *tls, void *buf, __u64 num, void *n)
+int tls_enter(struct pt_regs *ctx)
 {
-	return on_entry(EV_DIR_WRITE, (__u64)tls, (__u64)buf, (__u64)n);
+	if (!follow_current())
+		return 0;
+	return on_entry_by_cookie(ctx, bpf_get_attach_cookie(ctx));
 }
 
 SEC("uprobe")
-int BPF_KPROBE(tls_write_ex2, void *tls, void *buf, __u64 num, __u64 flags, void *n)
+int tls_leave(struct pt_regs *ctx)
 {
-	return on_entry(EV_DIR_WRITE, (__u64)tls, (__u64)buf, (__u64)n);
+	return on_return(ctx, stack_after_return(ctx), true);
 }
 
-SEC("uretprobe")
-int BPF_KRETPROBE(tls_write_return, int ret)
+/*
+ * Entry and return in one link (uprobe.session, Linux 6.13, 4d756095d3994cb4
+ * "uprobe: Add support for session consumer"): 1 at entry means no return trap,
+ * so a process that is not followed pays for one trap, not two.  Told apart
+ * without the kfunc bpf_session_is_return(): its prototype changes.
+ */
+SEC("uprobe")
+int tls_session(struct pt_regs *ctx)
 {
-	return on_return(EV_DIR_WRITE, ret, true);
+	if (PT_REGS_IP(ctx) != bpf_get_func_ip(ctx))
+		return on_return(ctx, PT_REGS_SP(ctx), true);
+	if (!follow_current())
+		return 1;
+	return on_entry_by_cookie(ctx, bpf_get_attach_cookie(ctx));
 }
 
-SEC("uretprobe")
-int BPF_KRETPROBE(tls_write_return_no_loop, int ret)
+/* --- kernels without cookies and bpf_loop --- */
+
+SEC("uprobe")
+int tls_write(struct pt_regs *ctx)
 {
-	return on_return(EV_DIR_WRITE, ret, false);
+	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, 0) : 0;
 }
 
 SEC("uprobe")
-int BPF_KPROBE(tls_read, void *tls, void *buf)
+int tls_write_ex(struct pt_regs *ctx)
 {
-	return on_entry(EV_DIR_READ, (__u64)tls, (__u64)buf, 0);
+	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
 }
 
 SEC("uprobe")
-int BPF_KPROBE(tls_read_ex, void *tls, void *buf, __u64 num, void *n)
+int tls_write_ex2(struct pt_regs *ctx)
 {
-	return on_entry(EV_DIR_READ, (__u64)tls, (__u64)buf, (__u64)n);
+	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
 }
 
-SEC("uretprobe")
-int BPF_KRETPROBE(tls_read_return, int ret)
+SEC("uprobe")
+int tls_read(struct pt_regs *ctx)
 {
-	return on_return(EV_DIR_READ, ret, true);
+	return follow_current() ? on_entry(ctx, 0, EV_DIR_READ, 0) : 0;
 }
 
-SEC("uretprobe")
-int BPF_KRETPROBE(tls_read_return_no_loop, int ret)
+SEC("uprobe")
+int tls_read_ex(struct pt_regs *ctx)
 {
-	return on_return(EV_DIR_READ, ret, false);
+	return follow_current() ? on_entry(ctx, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
 }
 
-/* SSL *SSL_new(SSL_CTX *): what is seen from here on is seen from its first byte, whatever the address was before. */
-SEC("uretprobe")
-int BPF_KRETPROBE(tls_new_return, void *tls)
+SEC("uprobe")
+int tls_leave_no_loop(struct pt_regs *ctx)
+{
+	return on_return(ctx, stack_after_return(ctx), false);
+}
+
+/* --- the life of TLS objects --- */
+
+/* Without cookies the library is not known. */
+const volatile bool has_cookies = false;
+
+/* SSL *SSL_new(SSL_CTX *), at its return: what is seen from here on is seen from its first byte, whatever was here before. */
+SEC("uprobe")
+int tls_new(struct pt_regs *ctx)
 {
 	struct followed *f = follow_current();
+	__u64 tls = PT_REGS_RC(ctx);
 
 	if (!f || !tls)
 		return 0;
-	struct conn_key key = {.tls = (__u64)tls, .tgid = f->proc.tgid};
-	begin_generation(f, key.tls, bpf_map_lookup_elem(&conns, &key), 0, bpf_ktime_get_boot_ns());
+	begin_generation(&f->proc, tls, conn_find(f->proc.tgid, tls),
+			 has_cookies ? COOKIE_LIB(bpf_get_attach_cookie(ctx)) : EV_LIB_UNKNOWN, 0, bpf_ktime_get_boot_ns());
 	return 0;
 }
 
+/* void SSL_free(SSL *) */
 SEC("uprobe")
-int BPF_KPROBE(tls_free, void *tls)
+int tls_free(struct pt_regs *ctx)
 {
 	struct followed *f = follow_current();
 
 	if (!f)
 		return 0;
-	struct conn_key key = {.tls = (__u64)tls, .tgid = f->proc.tgid};
+	struct conn_key key = {.tls = PT_REGS_PARM1(ctx), .tgid = f->proc.tgid};
 	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
 	if (!c || (c->flags & EV_CONN_FREED))
 		return 0;
@@ -320,5 +276,55 @@ int BPF_KPROBE(tls_free, void *tls)
 		c->flags |= EV_CONN_FREED;
 		count(EV_COUNT_LIFE_LOST, 1);
 	}
+	return 0;
+}
+
+static __always_inline int on_server_name(__u64 tls, __u64 name)
+{
+	struct conn_state *c = conn_find(current_tgid(), tls);
+
+	if (!c || !name || c->flags & EV_CONN_FREED)
+		return 0;
+	struct ev_name *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
+	if (!rec) {
+		count(EV_COUNT_LIFE_LOST, 1);
+		return 0;
+	}
+	rec->head.type = EV_NAME;
+	rec->head.size = sizeof(*rec);
+	rec->head.ts = bpf_ktime_get_boot_ns();
+	rec->conn = conn_id(c, tls);
+	if (bpf_probe_read_user_str(rec->name, sizeof(rec->name), (void *)name) <= 0)
+		rec->name[0] = '\0';
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	return 0;
+}
+
+/* long SSL_ctrl(SSL *, int cmd, long larg, void *parg): SSL_set_tlsext_host_name() is a macro for one of its commands. */
+SEC("uprobe")
+int tls_ctrl(struct pt_regs *ctx)
+{
+	if ((int)PT_REGS_PARM2(ctx) != 55 /* SSL_CTRL_SET_TLSEXT_HOSTNAME */ || !follow_current())
+		return 0;
+	return on_server_name(PT_REGS_PARM1(ctx), PT_REGS_PARM4(ctx));
+}
+
+/* int SSL_set_tlsext_host_name(SSL *, const char *name): BoringSSL */
+SEC("uprobe")
+int tls_sni(struct pt_regs *ctx)
+{
+	return follow_current() ? on_server_name(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx)) : 0;
+}
+
+/* Run by user space: its verdict on a connection (struct verdict). */
+SEC("raw_tp")
+int judge(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct conn_key key = {.tls = ctx->args[0], .tgid = ctx->args[1]};
+	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
+	const __u32 verdict = EV_CONN_IGNORED | EV_CONN_FINAL | EV_CONN_SERVER | EV_CONN_ANY;
+
+	if (c && c->gen == ctx->args[2])
+		c->flags = (c->flags & ~verdict) | ((__u32)ctx->args[3] & verdict);
 	return 0;
 }

@@ -78,7 +78,7 @@ static void fork_at(struct world *w, uint64_t ms, uint32_t parent, uint32_t chil
 
 static void exit_at(struct world *w, uint64_t ms, uint32_t pid, uint32_t status)
 {
-	struct ev_exit r = {{EV_EXIT, sizeof(r), ms * MS}, proc(pid), status, 0};
+	struct ev_exit r = {{EV_EXIT, sizeof(r), ms * MS}, proc(pid), 0, 0, status, 0};
 
 	spans_exit(w->sp, &r);
 }
@@ -753,7 +753,7 @@ static void a_pid_is_used_again(void **state)
 	struct ev_fork f = {{EV_FORK, sizeof(f), 170 * MS}, proc(10), again};
 	spans_fork(w.sp, &f);
 	exec_proc(&w, 171, again, "/bin/second");
-	struct ev_exit e = {{EV_EXIT, sizeof(e), 180 * MS}, again, 0, 0};
+	struct ev_exit e = {{EV_EXIT, sizeof(e), 180 * MS}, again, 0, 0, 0, 0};
 	spans_exit(w.sp, &e);
 	finish(&w, 1000);
 	assert_int_equal(count(&w, SPAN_PROCESS), 2);

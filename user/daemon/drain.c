@@ -52,7 +52,7 @@ static size_t exact_size(const struct ev_head *head, size_t size)
 	} else if (head->type == EV_EXEC) {
 		const struct ev_exec *rec = (const void *)head;
 
-		exact = sizeof(*rec) + rec->argv_len + rec->cwd_len;
+		exact = sizeof(*rec) + rec->argv_len + rec->cwd_len + rec->cgroup_len;
 	}
 	return exact < size ? exact : size;
 }

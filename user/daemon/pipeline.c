@@ -91,8 +91,7 @@ static int on_exec(struct pipeline *p, const struct ev_head *rec)
 {
 	const struct ev_exec *e = RECORD(rec, struct ev_exec);
 
-	if (!e || e->argv_len > rec->size || e->cwd_len > rec->size ||
-	    sizeof(*e) + e->argv_len + e->cwd_len > rec->size)
+	if (!e || (uint64_t)sizeof(*e) + e->argv_len + e->cwd_len + e->cgroup_len > rec->size)
 		return -EBADMSG;
 	spans_exec(p->spans, e);
 	return 0;
@@ -122,6 +121,10 @@ static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
 			return -EBADMSG;
 		streams_conn(p->streams, RECORD(rec, struct ev_conn));
 		return 0;
+	case EV_PEER:
+		return RECORD(rec, struct ev_peer) ? 0 : -EBADMSG;
+	case EV_NAME:
+		return RECORD(rec, struct ev_name) ? 0 : -EBADMSG;
 	case EV_CLOCK:
 		if (!RECORD(rec, struct ev_clock))
 			return -EBADMSG;

@@ -609,7 +609,7 @@ int capture_run(const struct capture *cap)
 		log_warn("cannot execute '%s': %s", cap->argv[0], strerror(-code));
 		return code == -ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC;
 	}
-	p.loader = loader_new(&error);
+	p.loader = loader_new(NULL, &error);
 	if (!p.loader) {
 		log_warn("%s", buf_str(&error));
 		return EXIT_SPANTAP;

@@ -15,7 +15,7 @@
 #include "../../bpf/events.h"
 #include "base/buf.h"
 
-#define RECORDING_MAGIC "spantap events 1"
+#define RECORDING_MAGIC "spantap events 2"
 
 /* Buffered writing; err is sticky. */
 struct recording {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,8 +28,7 @@ struct file_key {
 
 struct file {
 	bool attached;
-	struct bpf_link *links[2 * TARGET_FUNCS];
-	size_t n_links;
+	struct uprobe_links links;
 };
 
 struct attacher {
@@ -73,18 +71,17 @@ void attacher_free(struct attacher *a)
 	if (!a)
 		return;
 	stop_inspect(a);
-	struct bpf_link **links = NULL;
-	size_t n = 0, cap = 0;
+	struct uprobe_links all = {0};
 	map_foreach(&a->files, e) {
 		struct file *f = e->value;
 
-		xgrow(&links, &cap, n + f->n_links, sizeof(*links));
-		memcpy(links + n, f->links, f->n_links * sizeof(*links));
-		n += f->n_links;
+		xgrow(&all.fds, &all.cap, all.n + f->links.n, sizeof(*all.fds));
+		for (size_t i = 0; i < f->links.n; i++)
+			all.fds[all.n++] = f->links.fds[i];
+		free(f->links.fds);
 		free(f);
 	}
-	uprobe_detach(links, n);
-	free(links);
+	uprobe_detach(&all);
 	map_release(&a->files);
 	free(a);
 }
@@ -147,33 +144,58 @@ void attacher_inspect(struct attacher *a, const char *path, struct target *ret)
 		close(fd);
 }
 
-static int attach_one(struct attacher *a, struct file *f, struct bpf_program *prog, bool ret, const char *path,
-		      uint64_t offset)
-{
-	struct bpf_link *link = uprobe_attach(prog, loader_multi(a->loader), -1, path, offset, ret);
+/* One program on all functions that it serves: with uprobe.multi that is one link. */
+struct placement {
+	struct loader_program program;
+	bool at_return;
+	uint64_t offsets[TARGET_FUNCS], cookies[TARGET_FUNCS];
+	size_t n;
+};
 
-	if (!link)
-		return -errno;
-	f->links[f->n_links++] = link;
-	return 0;
+static void place(struct placement *list, size_t *n, struct loader_program program, bool at_return, uint64_t offset,
+		  uint64_t cookie)
+{
+	struct placement *p = list;
+
+	if (program.fd < 0)
+		return;
+	while (p < list + *n && (p->program.fd != program.fd || p->at_return != at_return))
+		p++;
+	if (p == list + *n)
+		list[(*n)++] = (struct placement){.program = program, .at_return = at_return};
+	p->offsets[p->n] = offset;
+	p->cookies[p->n++] = cookie;
 }
 
 /* A function that cannot be probed does not gate the others; only reads and writes together make sense of a stream. */
-static int attach(struct attacher *a, struct file *f, int fd, const struct target *t)
+static int attach(struct attacher *a, struct file *f, int fd, const struct target *t, uint64_t attached)
 {
+	struct placement list[2 * TARGET_FUNCS];
 	char path[64];
+	size_t n = 0;
 	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	for (int func = 0; func < TARGET_FUNCS; func++) {
-		if (!t->offset[func])
-			continue;
-		/* The return first: an entry without its return would only fill the table of calls. */
-		struct bpf_program *ret = loader_return(a->loader, func), *entry = loader_entry(a->loader, func);
-		int e = ret ? attach_one(a, f, ret, true, path, t->offset[func]) : 0;
-		if (!e && entry)
-			e = attach_one(a, f, entry, false, path, t->offset[func]);
-		if (e && func != TARGET_NEW && func != TARGET_FREE)
+	/* The returns first: an entry without its return would be counted as a call that did not return. */
+	for (int func = 0; func < TARGET_FUNCS; func++)
+		if (t->offset[func])
+			place(list, &n, loader_return(a->loader, func), true, t->offset[func],
+			      loader_cookie(func, t->lib, attached));
+	for (int func = 0; func < TARGET_FUNCS; func++)
+		if (t->offset[func])
+			place(list, &n, loader_entry(a->loader, func), false, t->offset[func],
+			      loader_cookie(func, t->lib, attached));
+	for (size_t i = 0; i < n; i++) {
+		const struct placement *p = &list[i];
+		int e = uprobe_attach(&(struct uprobe){.prog_fd = p->program.fd,
+						       .kind = p->program.kind,
+						       .at_return = p->at_return,
+						       .path = path,
+						       .offsets = p->offsets,
+						       .cookies = loader_caps(a->loader) & LOADER_COOKIES ? p->cookies : NULL,
+						       .n = p->n},
+				      &f->links);
+		if (e)
 			err = e;
 	}
 	return err;
@@ -205,7 +227,9 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since)
 	}
 	if (t.err || !t.lib)
 		return 0;
-	err = attach(a, f, fd, &t);
+	uint64_t now = clock_boot_ns(), delay = since ? now - since : 0;
+	bool late = delay > ATTACH_IN_TIME_NS;
+	err = attach(a, f, fd, &t, late ? now : 0);
 	if (err) {
 		a->stats.failed++;
 		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", name, strerror(-err));
@@ -213,11 +237,10 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since)
 	}
 	f->attached = true;
 	a->stats.libraries++;
-	uint64_t delay = since ? clock_boot_ns() - since : 0;
-	if (delay > ATTACH_IN_TIME_NS)
+	if (late && !(loader_caps(a->loader) & LOADER_COOKIES))
 		loader_attached_late(a->loader);
 	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", name, t.build_id[0] ? t.build_id : "no build id",
-		 delay > ATTACH_IN_TIME_NS ? " late" : "", target_is_slow(&t) ? "slow" : "fast", (double)delay / 1e6);
+		 late ? " late" : "", target_is_slow(&t) ? "slow" : "fast", (double)delay / 1e6);
 	return 1;
 }
 

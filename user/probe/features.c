@@ -84,7 +84,7 @@ static int probe_uprobe(struct buf *ret_detail)
 
 static int probe_load(struct buf *ret_detail)
 {
-	struct loader *l = loader_new(ret_detail);
+	struct loader *l = loader_new(NULL, ret_detail);
 
 	loader_free(l);
 	return l != NULL;
@@ -92,8 +92,8 @@ static int probe_load(struct buf *ret_detail)
 
 static int probe_multi(struct buf *ret_detail)
 {
-	struct loader *l = loader_new(ret_detail);
-	bool multi = l && loader_multi(l);
+	struct loader *l = loader_new(NULL, ret_detail);
+	bool multi = l && loader_caps(l) & LOADER_MULTI;
 
 	loader_free(l);
 	return multi;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "probe/load.h"
 #include "probe/safety.h"
-#include "../../bpf/state.h"
 #include "spantap.skel.h"
 #include "target/target.h"
 
 struct loader {
 	struct spantap_bpf *bpf;
-	bool loop; /* the kernel has bpf_loop */
-	bool multi; /* uprobe.multi links, else perf-event uprobes */
+	unsigned caps; /* enum loader_cap */
 };
 
 /* The last thing that libbpf complained about: the best description there is. */
@@ -39,6 +39,99 @@ static int fail(struct buf *ret_error, const char *what, int err)
 	return err;
 }
 
+/* --- what the kernel has --- */
+
+static bool has_helper(enum bpf_func_id id)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, id, NULL) == 1;
+}
+
+static bool has_kfunc(const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return found;
+}
+
+static enum uprobe_kind best_kind(unsigned caps)
+{
+	return caps & LOADER_MULTI ? UPROBE_MULTI : UPROBE_PERF;
+}
+
+/* Each builds on those before. */
+static int find_caps(unsigned without, unsigned *ret_caps)
+{
+	unsigned caps = 0, allowed = LOADER_ALL & ~without;
+
+	if (allowed & LOADER_COOKIES && has_helper(BPF_FUNC_get_attach_cookie))
+		caps |= LOADER_COOKIES;
+	if (caps & LOADER_COOKIES && allowed & LOADER_LOOP && has_helper(BPF_FUNC_loop))
+		caps |= LOADER_LOOP;
+	if (caps & LOADER_LOOP && allowed & LOADER_EXACT && has_kfunc("bpf_probe_read_user_dynptr"))
+		caps |= LOADER_EXACT;
+	if (caps & LOADER_COOKIES && allowed & LOADER_MULTI && uprobe_supported(UPROBE_MULTI))
+		caps |= LOADER_MULTI;
+	if (allowed & LOADER_RETURN_PROBE) {
+		int safe = safety_return_probe(best_kind(caps));
+
+		if (safe < 0)
+			return safe;
+		if (safe)
+			caps |= LOADER_RETURN_PROBE;
+	}
+	if (!(~caps & (LOADER_LOOP | LOADER_MULTI | LOADER_RETURN_PROBE)) && allowed & LOADER_SESSION && uprobe_supported(UPROBE_SESSION))
+		caps |= LOADER_SESSION;
+	*ret_caps = caps;
+	return 0;
+}
+
+/* --- loading --- */
+
+/* Of programs that exist in several forms: those for this kernel. */
+static void choose_programs(struct loader *l)
+{
+	struct spantap_bpf *b = l->bpf;
+	bool loop = l->caps & LOADER_LOOP, session = l->caps & LOADER_SESSION;
+	struct bpf_program *const old[] = {b->progs.tls_write, b->progs.tls_write_ex, b->progs.tls_write_ex2,
+					   b->progs.tls_read,  b->progs.tls_read_ex,  b->progs.tls_leave_no_loop};
+
+	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
+		bpf_program__set_autoload(old[i], !loop);
+	bpf_program__set_autoload(b->progs.tls_session, session);
+	bpf_program__set_autoload(b->progs.tls_enter, loop && !session);
+	bpf_program__set_autoload(b->progs.tls_leave, loop && !session);
+	bpf_map__set_autocreate(loop ? b->maps.calls_hash : b->maps.calls, false);
+}
+
+static void set_knobs(struct loader *l)
+{
+	struct spantap_bpf *b = l->bpf;
+
+	b->rodata->wake_at = bpf_map__max_entries(b->maps.data_ring) / 4;
+	b->rodata->page_size = (__u32)sysconf(_SC_PAGESIZE);
+	b->rodata->has_task_storage = l->caps & LOADER_LOOP;
+	b->rodata->has_exact_records = l->caps & LOADER_EXACT;
+	b->rodata->has_cookies = l->caps & LOADER_COOKIES;
+	b->rodata->return_by_ret = !(l->caps & LOADER_RETURN_PROBE);
+}
+
+static enum uprobe_kind kind_of(const struct loader *l, const struct bpf_program *prog)
+{
+	return prog == l->bpf->progs.tls_session ? UPROBE_SESSION : best_kind(l->caps);
+}
+
+/* Programs are loaded for the interface that attaches them. */
+static void set_attach_types(struct loader *l)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, l->bpf->obj)
+		if (bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE)
+			bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)uprobe_attach_type(kind_of(l, prog)));
+}
+
 /* Our own ids, as the initial pid namespace sees them: a program run once in our own context. */
 static int learn_self(struct loader *l)
 {
@@ -47,30 +140,28 @@ static int learn_self(struct loader *l)
 	return bpf_prog_test_run_opts(bpf_program__fd(l->bpf->progs.whoami), &opts);
 }
 
-static int attach_process_programs(struct loader *l)
+static int attach_tracepoints(struct loader *l)
 {
 	struct spantap_bpf *b = l->bpf;
+	struct {
+		struct bpf_program *prog;
+		struct bpf_link **link;
+	} const all[] = {
+	    {b->progs.on_fork, &b->links.on_fork},         {b->progs.on_exec, &b->links.on_exec},
+	    {b->progs.on_exit, &b->links.on_exit},         {b->progs.on_tcp_state, &b->links.on_tcp_state},
+	    {b->progs.on_tcp_read, &b->links.on_tcp_read},
+	};
 
-	b->links.on_fork = bpf_program__attach(b->progs.on_fork);
-	b->links.on_exec = b->links.on_fork ? bpf_program__attach(b->progs.on_exec) : NULL;
-	b->links.on_exit = b->links.on_exec ? bpf_program__attach(b->progs.on_exit) : NULL;
-	return b->links.on_exit ? 0 : -errno;
-}
-
-/* Of the programs that exist with and without bpf_loop: those that this kernel accepts. */
-static void choose_programs(struct loader *l)
-{
-	struct spantap_bpf *b = l->bpf;
-
-	l->loop = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, NULL) == 1;
-	bpf_program__set_autoload(b->progs.tls_write_return, l->loop);
-	bpf_program__set_autoload(b->progs.tls_read_return, l->loop);
-	bpf_program__set_autoload(b->progs.tls_write_return_no_loop, !l->loop);
-	bpf_program__set_autoload(b->progs.tls_read_return_no_loop, !l->loop);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		*all[i].link = bpf_program__attach(all[i].prog);
+		if (!*all[i].link)
+			return -errno;
+	}
+	return 0;
 }
 
 #ifdef SPANTAP_TEST_HOOKS
-/* Tests make losses certain with a small ring. */
+/* Tests make losses certain with a small ring, and try what older kernels do. */
 static void resize_rings(struct spantap_bpf *bpf)
 {
 	const char *data = getenv("SPANTAP_TEST_DATA_RING"), *life = getenv("SPANTAP_TEST_LIFE_RING");
@@ -80,73 +171,58 @@ static void resize_rings(struct spantap_bpf *bpf)
 	if (life)
 		bpf_map__set_max_entries(bpf->maps.life_ring, (__u32)atoi(life));
 }
+
+static unsigned test_without(void)
+{
+	const char *without = getenv("SPANTAP_TEST_WITHOUT");
+
+	return without ? (unsigned)strtoul(without, NULL, 0) : 0;
+}
 #else
 static void resize_rings(struct spantap_bpf *bpf)
 {
 	(void)bpf;
 }
+
+static unsigned test_without(void)
+{
+	return 0;
+}
 #endif
 
-/* Programs of uprobe.multi links are loaded with another attach type. */
-static void load_for_multi(struct spantap_bpf *bpf)
+static int set_up(struct loader *l, unsigned without, struct buf *ret_error)
 {
-	enum bpf_prog_type type;
-	enum bpf_attach_type multi; /* BPF_TRACE_UPROBE_MULTI, which older headers do not have */
-	struct bpf_program *prog;
+	int err = find_caps(without, &l->caps);
 
-	if (libbpf_prog_type_by_name("uprobe.multi", &type, &multi))
-		return;
-	bpf_object__for_each_program(prog, bpf->obj)
-		if (bpf_program__type(prog) == type)
-			bpf_program__set_expected_attach_type(prog, multi);
-}
-
-static int set_up(struct loader *l, struct buf *ret_error)
-{
-	int err;
-
+	if (err)
+		return fail(ret_error, "place a return probe", err);
 	l->bpf = spantap_bpf__open();
 	if (!l->bpf)
 		return fail(ret_error, "open the BPF object", -errno);
-	if (l->multi)
-		load_for_multi(l->bpf);
 	resize_rings(l->bpf);
-	l->bpf->rodata->wake_at = bpf_map__max_entries(l->bpf->maps.data_ring) / 4;
 	choose_programs(l);
+	set_knobs(l);
+	set_attach_types(l);
 	err = spantap_bpf__load(l->bpf);
 	if (err)
 		return fail(ret_error, "load the BPF programs", err);
 	err = learn_self(l);
 	if (err)
 		return fail(ret_error, "run a BPF program", err);
-	err = attach_process_programs(l);
+	err = attach_tracepoints(l);
 	if (err)
 		return fail(ret_error, "attach to process events", err);
-	err = safety_return_probe(loader_return(l, TARGET_READ), l->multi);
-	if (err < 0)
-		return fail(ret_error, "place a return probe", err);
-	if (err == 0) {
-		buf_adds(ret_error, "on this kernel a return probe kills programs that have a seccomp filter: use Linux 6.14 "
-				    "or later, or a stable release with the fix");
-		return -EOPNOTSUPP;
-	}
 	return 0;
 }
 
-struct loader *loader_new(struct buf *ret_error)
+struct loader *loader_new(const struct loader_options *opt, struct buf *ret_error)
 {
 	struct loader *l = xcalloc(1, sizeof(*l));
 
 	libbpf_set_print(keep_complaint);
-	for (l->multi = true;; l->multi = false) {
-		complaint[0] = '\0';
-		buf_clear(ret_error);
-		if (set_up(l, ret_error) == 0)
-			return l;
-		if (!l->multi)
-			break;
-		spantap_bpf__destroy(l->bpf); /* a kernel before 6.6, most likely: the other interface */
-	}
+	complaint[0] = '\0';
+	if (set_up(l, (opt ? opt->without : 0) | test_without(), ret_error) == 0)
+		return l;
 	loader_free(l);
 	return NULL;
 }
@@ -157,6 +233,11 @@ void loader_free(struct loader *l)
 		return;
 	spantap_bpf__destroy(l->bpf);
 	free(l);
+}
+
+unsigned loader_caps(const struct loader *l)
+{
+	return l->caps;
 }
 
 int loader_data_ring_fd(const struct loader *l)
@@ -179,36 +260,101 @@ int loader_idle_fd(const struct loader *l)
 	return bpf_map__fd(l->bpf->maps.idle);
 }
 
-struct bpf_program *loader_entry(const struct loader *l, int func)
+/* --- programs for functions --- */
+
+static struct loader_program program(const struct loader *l, const struct bpf_program *prog)
 {
-	struct bpf_program *const programs[TARGET_FUNCS] = {
-	    [TARGET_WRITE] = l->bpf->progs.tls_write,         [TARGET_WRITE_EX] = l->bpf->progs.tls_write_ex,
-	    [TARGET_WRITE_EX2] = l->bpf->progs.tls_write_ex2, [TARGET_READ] = l->bpf->progs.tls_read,
-	    [TARGET_READ_EX] = l->bpf->progs.tls_read_ex,     [TARGET_FREE] = l->bpf->progs.tls_free,
+	if (!prog)
+		return (struct loader_program){.fd = -1};
+	return (struct loader_program){.fd = bpf_program__fd(prog), .kind = kind_of(l, prog)};
+}
+
+static bool transfers(int func)
+{
+	return func == TARGET_WRITE || func == TARGET_WRITE_EX || func == TARGET_WRITE_EX2 || func == TARGET_READ ||
+	       func == TARGET_READ_EX;
+}
+
+struct loader_program loader_entry(const struct loader *l, int func)
+{
+	const struct spantap_bpf *b = l->bpf;
+	struct bpf_program *const by_func[TARGET_FUNCS] = {
+	    [TARGET_WRITE] = b->progs.tls_write,         [TARGET_WRITE_EX] = b->progs.tls_write_ex,
+	    [TARGET_WRITE_EX2] = b->progs.tls_write_ex2, [TARGET_READ] = b->progs.tls_read,
+	    [TARGET_READ_EX] = b->progs.tls_read_ex,     [TARGET_FREE] = b->progs.tls_free,
 	};
 
-	return programs[func];
+	if (transfers(func) && l->caps & LOADER_SESSION)
+		return program(l, b->progs.tls_session);
+	if (transfers(func) && l->caps & LOADER_LOOP)
+		return program(l, b->progs.tls_enter);
+	return program(l, by_func[func]);
 }
 
-struct bpf_program *loader_return(const struct loader *l, int func)
+struct loader_program loader_return(const struct loader *l, int func)
 {
-	if (func == TARGET_WRITE || func == TARGET_WRITE_EX || func == TARGET_WRITE_EX2)
-		return l->loop ? l->bpf->progs.tls_write_return : l->bpf->progs.tls_write_return_no_loop;
-	if (func == TARGET_READ || func == TARGET_READ_EX)
-		return l->loop ? l->bpf->progs.tls_read_return : l->bpf->progs.tls_read_return_no_loop;
+	const struct spantap_bpf *b = l->bpf;
+
 	if (func == TARGET_NEW)
-		return l->bpf->progs.tls_new_return;
-	return NULL;
+		return program(l, b->progs.tls_new);
+	if (!transfers(func) || l->caps & LOADER_SESSION)
+		return program(l, NULL);
+	return program(l, l->caps & LOADER_LOOP ? b->progs.tls_leave : b->progs.tls_leave_no_loop);
 }
 
-bool loader_multi(const struct loader *l)
+uint64_t loader_cookie(int func, uint32_t lib, uint64_t attached)
 {
-	return l->multi;
+	uint32_t dir = func == TARGET_READ || func == TARGET_READ_EX ? EV_DIR_READ : EV_DIR_WRITE;
+	uint32_t shape = func == TARGET_WRITE_EX || func == TARGET_READ_EX ? SHAPE_EX
+			 : func == TARGET_WRITE_EX2                         ? SHAPE_EX2
+									    : SHAPE_PLAIN;
+
+	return COOKIE(lib, dir, shape, attached);
 }
+
+/* --- which processes --- */
 
 void loader_arm(struct loader *l)
 {
 	l->bpf->bss->control.armed = 1;
+}
+
+void loader_follow_all(struct loader *l)
+{
+	l->bpf->bss->control.all = 1;
+}
+
+int loader_follow(struct loader *l, const struct ev_proc *proc)
+{
+	struct followed f = {.proc = *proc, .exec_ts = proc->start};
+	int err = bpf_map_update_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid, &f, BPF_NOEXIST);
+
+	return err && errno != EEXIST ? -errno : 0;
+}
+
+void loader_unfollow(struct loader *l, const struct ev_proc *proc)
+{
+	bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid);
+}
+
+int loader_select(struct loader *l, const struct select_key *key)
+{
+	__u32 one = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(l->bpf->maps.selected), key, &one, BPF_ANY))
+		return -errno;
+	l->bpf->bss->control.select = 1;
+	return 0;
+}
+
+void loader_ask(struct loader *l)
+{
+	l->bpf->bss->control.ask = 1;
+}
+
+uint32_t loader_pid_level(const struct loader *l)
+{
+	return l->bpf->bss->self.level;
 }
 
 void loader_attached_late(struct loader *l)
@@ -221,6 +367,8 @@ void loader_stop(struct loader *l)
 	l->bpf->bss->control.stop = 1;
 }
 
+/* --- connections --- */
+
 static bool process_lives(const struct loader *l, const struct ev_proc *proc)
 {
 	struct followed now;
@@ -229,34 +377,136 @@ static bool process_lives(const struct loader *l, const struct ev_proc *proc)
 	       now.proc.start == proc->start;
 }
 
-void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx)
+/* Calls fn for the entries of a hash; keys may come and go meanwhile. */
+static void each_entry(const struct bpf_map *map, size_t key_size, void (*fn)(void *ctx, const void *key), void *ctx)
 {
-	int conns = bpf_map__fd(l->bpf->maps.conns);
-	uint32_t limit = 2 * bpf_map__max_entries(l->bpf->maps.conns); /* keys may come and go while we walk */
-	struct conn_key key, next;
-	bool more = bpf_map_get_next_key(conns, NULL, &next) == 0;
+	char key[64], next[64];
+	uint32_t limit = 2 * bpf_map__max_entries(map);
+	int fd = bpf_map__fd(map);
+	bool more = bpf_map_get_next_key(fd, NULL, next) == 0;
 
 	while (more && limit-- > 0) {
-		struct conn_state c;
-
-		key = next;
-		more = bpf_map_get_next_key(conns, &key, &next) == 0;
-		if (bpf_map_lookup_elem(conns, &key, &c))
-			continue;
-		bool over = c.flags & EV_CONN_FREED || !process_lives(l, &c.proc);
-		if (!over && !all)
-			continue;
-		struct ev_conn rec = {
-		    .head = {.type = EV_TOTALS, .size = sizeof(rec), .ts = clock_boot_ns()},
-		    .conn = {.tls = key.tls, .gen = c.gen, .proc = c.proc},
-		    .produced = {c.produced[0], c.produced[1]},
-		    .lost = {c.lost[0], c.lost[1]},
-		    .lib = c.lib,
-		    .flags = c.flags | (over ? EV_CONN_FREED : 0),
-		};
-		if (emit(ctx, &rec) == 0 && over)
-			bpf_map_delete_elem(conns, &key);
+		memcpy(key, next, key_size);
+		more = bpf_map_get_next_key(fd, key, next) == 0;
+		fn(ctx, key);
 	}
+}
+
+struct sweep {
+	struct loader *loader;
+	bool all;
+	loader_emit emit;
+	void *ctx;
+};
+
+static void sweep_one(void *ctx, const void *entry)
+{
+	struct sweep *s = ctx;
+	int conns = bpf_map__fd(s->loader->bpf->maps.conns);
+	struct conn_key key;
+	struct conn_state c;
+
+	memcpy(&key, entry, sizeof(key));
+	if (bpf_map_lookup_elem(conns, &key, &c))
+		return;
+	bool over = c.flags & EV_CONN_FREED || !process_lives(s->loader, &c.proc);
+	if (!over && !s->all)
+		return;
+	struct ev_conn rec = {
+	    .head = {.type = EV_TOTALS, .size = sizeof(rec), .ts = clock_boot_ns()},
+	    .conn = {.tls = key.tls, .gen = c.gen, .proc = c.proc},
+	    .produced = {c.produced[0], c.produced[1]},
+	    .lost = {c.lost[0], c.lost[1]},
+	    .ignored = {c.ignored[0], c.ignored[1]},
+	    .lib = c.lib,
+	    .flags = c.flags | (over ? EV_CONN_FREED : 0),
+	};
+	if (s->emit(s->ctx, &rec) == 0 && over)
+		bpf_map_delete_elem(conns, &key);
+}
+
+void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx)
+{
+	struct sweep s = {l, all, emit, ctx};
+
+	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), sweep_one, &s);
+}
+
+void loader_judge(struct loader *l, const struct ev_conn_id *conn, uint32_t flags)
+{
+	struct verdict v = {.tls = conn->tls, .tgid = conn->proc.tgid, .gen = conn->gen, .flags = flags};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &v, .ctx_size_in = sizeof(v));
+
+	bpf_prog_test_run_opts(bpf_program__fd(l->bpf->progs.judge), &opts);
+}
+
+void loader_llm_name(struct loader *l, const char *name, size_t n)
+{
+	uint64_t hash = LLM_NAME_SEED;
+	uint32_t one = 1;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)name[i]) * LLM_NAME_PRIME;
+	bpf_map_update_elem(bpf_map__fd(l->bpf->maps.llm_names), &hash, &one, BPF_ANY);
+}
+
+/* --- what there is --- */
+
+struct each {
+	const struct loader *loader;
+	void (*followed)(void *ctx, const struct followed *f);
+	void (*wire)(void *ctx, const struct wire *w);
+	void (*conn)(void *ctx, const struct conn_key *key, const struct conn_state *c);
+	void *ctx;
+};
+
+static void each_followed(void *ctx, const void *key)
+{
+	struct each *e = ctx;
+	struct followed f;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(e->loader->bpf->maps.followed), key, &f) == 0)
+		e->followed(e->ctx, &f);
+}
+
+void loader_each_followed(const struct loader *l, void (*fn)(void *ctx, const struct followed *f), void *ctx)
+{
+	struct each e = {.loader = l, .followed = fn, .ctx = ctx};
+
+	each_entry(l->bpf->maps.followed, sizeof(uint32_t), each_followed, &e);
+}
+
+static void each_wire(void *ctx, const void *key)
+{
+	struct each *e = ctx;
+	struct wire w;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(e->loader->bpf->maps.wires), key, &w) == 0)
+		e->wire(e->ctx, &w);
+}
+
+void loader_each_wire(const struct loader *l, void (*fn)(void *ctx, const struct wire *w), void *ctx)
+{
+	struct each e = {.loader = l, .wire = fn, .ctx = ctx};
+
+	each_entry(l->bpf->maps.wires, sizeof(uint64_t), each_wire, &e);
+}
+
+static void each_conn(void *ctx, const void *key)
+{
+	struct each *e = ctx;
+	struct conn_state c;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(e->loader->bpf->maps.conns), key, &c) == 0)
+		e->conn(e->ctx, key, &c);
+}
+
+void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct conn_key *key, const struct conn_state *c),
+		      void *ctx)
+{
+	struct each e = {.loader = l, .conn = fn, .ctx = ctx};
+
+	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), each_conn, &e);
 }
 
 uint64_t loader_count(const struct loader *l, enum ev_count what)

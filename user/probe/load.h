@@ -10,32 +10,74 @@
 #include <linux/types.h>
 
 #include "../../bpf/events.h"
+#include "../../bpf/state.h"
 #include "base/buf.h"
+#include "probe/uprobe.h"
 
-struct bpf_program;
 struct loader;
 
-/* Loads and attaches the process programs. NULL, and why in *ret_error (one line, with the remedy). */
-struct loader *loader_new(struct buf *ret_error);
+/* What the kernel has; each makes capture cheaper or more exact, none is required. */
+enum loader_cap {
+	LOADER_MULTI = 1 << 0,      /* uprobe.multi links */
+	LOADER_SESSION = 1 << 1,    /* uprobe.session links: entry and return in one */
+	LOADER_COOKIES = 1 << 2,    /* a cookie a probe, 5.15, 82e6b1eee6a8 */
+	LOADER_LOOP = 1 << 3,       /* bpf_loop, 5.17, e6f2dd0f8067; task storage comes with it */
+	LOADER_EXACT = 1 << 4,      /* records of exactly the payload's size, 6.16, a498ee7576de */
+	LOADER_RETURN_PROBE = 1 << 5, /* return probes do not kill sandboxed programs (safety.h) */
+	LOADER_ALL = (1 << 6) - 1,
+};
+
+struct loader_options {
+	unsigned without; /* enum loader_cap: not to be used, although the kernel has them */
+};
+
+/* Loads and attaches the process programs. `opt` may be NULL. NULL, and why in *ret_error (one line, with the remedy). */
+struct loader *loader_new(const struct loader_options *opt, struct buf *ret_error);
 /* Detaches everything: the original instructions come back. Accepts NULL. */
 void loader_free(struct loader *l);
+
+unsigned loader_caps(const struct loader *l); /* enum loader_cap: what is used */
 
 int loader_data_ring_fd(const struct loader *l);
 int loader_life_ring_fd(const struct loader *l);
 int loader_watch_ring_fd(const struct loader *l);
 int loader_idle_fd(const struct loader *l);
 
-/* The programs of bpf/tls.bpf.c by enum target_func: what runs at entry and at return (NULL: nothing). */
-struct bpf_program *loader_entry(const struct loader *l, int func);
-struct bpf_program *loader_return(const struct loader *l, int func);
+/*
+ * How one function of enum target_func is probed: a program on its entry, one
+ * where it returns.  fd -1: none.
+ */
+struct loader_program {
+	int fd;
+	enum uprobe_kind kind;
+};
 
-/* Which interface the programs were loaded for (uprobe.h). */
-bool loader_multi(const struct loader *l);
+struct loader_program loader_entry(const struct loader *l, int func);
+/* LOADER_RETURN_PROBE: at return probes; else at the function's `ret` instructions. */
+struct loader_program loader_return(const struct loader *l, int func);
+/* The cookie of both. `attached`: boot ns, 0: before its first use. Only with LOADER_COOKIES. */
+uint64_t loader_cookie(int func, uint32_t lib, uint64_t attached);
+
+/* --- which processes --- */
 
 /* The next process that the caller forks becomes CMD: it and its descendants are followed. */
 void loader_arm(struct loader *l);
-void loader_attached_late(struct loader *l); /* a library just now, that was in use before */
+/* Every process but our own, from its fork on. */
+void loader_follow_all(struct loader *l);
+/* A process that was found in /proc, and from now on its descendants. `parent` 0: unknown. 0, or -errno. */
+int loader_follow(struct loader *l, const struct ev_proc *proc);
+void loader_unfollow(struct loader *l, const struct ev_proc *proc);
+/* Programs that execute from now on and match are followed. */
+int loader_select(struct loader *l, const struct select_key *key);
+/* Every exec of a process that is not followed comes as EV_WATCH_ASK. */
+void loader_ask(struct loader *l);
+/* Our own pid namespace's place below the initial one: 0 = it is the initial one. */
+uint32_t loader_pid_level(const struct loader *l);
+
+void loader_attached_late(struct loader *l); /* without LOADER_COOKIES: a library just now, that was in use before */
 void loader_stop(struct loader *l);     /* record nothing more; cheap and at once */
+
+/* --- connections --- */
 
 /*
  * Connections whose process is gone (all: every connection) as EV_TOTALS
@@ -44,6 +86,18 @@ void loader_stop(struct loader *l);     /* record nothing more; cheap and at onc
  */
 typedef int (*loader_emit)(void *ctx, const struct ev_conn *rec);
 void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx);
+
+/* User space's verdict on a generation; `flags`: EV_CONN_IGNORED and its companions. */
+void loader_judge(struct loader *l, const struct ev_conn_id *conn, uint32_t flags);
+/* A name that the target of an LLM request may end with (state.h). */
+void loader_llm_name(struct loader *l, const char *name, size_t n);
+
+/* --- what there is, for the status --- */
+
+void loader_each_followed(const struct loader *l, void (*fn)(void *ctx, const struct followed *f), void *ctx);
+void loader_each_wire(const struct loader *l, void (*fn)(void *ctx, const struct wire *w), void *ctx);
+void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct conn_key *key, const struct conn_state *c),
+		      void *ctx);
 
 uint64_t loader_count(const struct loader *l, enum ev_count what);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -49,30 +48,44 @@ static _Noreturn void child(int go)
 	_exit(probed(0));
 }
 
-int safety_return_probe(const struct bpf_program *prog, bool multi)
+int safety_return_probe(enum uprobe_kind kind)
 {
 	uint64_t offset = own_file_offset((uintptr_t)probed);
+	struct uprobe_links links = {0};
 	int go[2], status, err = 0;
 
 	if (!offset)
 		return -ENOENT;
-	if (pipe2(go, O_CLOEXEC))
-		return -errno;
+	int prog = uprobe_empty_program(kind);
+	if (prog < 0)
+		return prog;
+	if (pipe2(go, O_CLOEXEC)) {
+		err = -errno;
+		close(prog);
+		return err;
+	}
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(go[1]);
 		child(go[0]);
 	}
 	close(go[0]);
-	struct bpf_link *link = pid > 0 ? uprobe_attach(prog, multi, pid, "/proc/self/exe", offset, true) : NULL;
-	if (!link)
-		err = -errno;
-	if (link && write(go[1], "", 1) != 1)
+	err = pid < 0 ? -errno
+		      : uprobe_attach(&(struct uprobe){.prog_fd = prog,
+						       .kind = kind,
+						       .at_return = kind != UPROBE_SESSION,
+						       .pid = pid,
+						       .path = "/proc/self/exe",
+						       .offsets = &offset,
+						       .n = 1},
+				      &links);
+	if (!err && write(go[1], "", 1) != 1)
 		err = -errno;
 	close(go[1]);
 	if (pid > 0 && waitpid(pid, &status, 0) != pid)
 		err = -errno;
-	bpf_link__destroy(link);
+	uprobe_detach(&links);
+	close(prog);
 	if (err)
 		return err;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)

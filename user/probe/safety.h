@@ -12,11 +12,9 @@
 #ifndef SPANTAP_SAFETY_H
 #define SPANTAP_SAFETY_H
 
-#include <stdbool.h>
+#include "probe/uprobe.h"
 
-struct bpf_program;
-
-/* 1: a seccomp-filtered child survived a return probe (`prog`, attached to it alone); 0: it was killed; -errno. */
-int safety_return_probe(const struct bpf_program *prog, bool multi);
+/* 1: a seccomp-filtered child survived a return probe (attached to it alone); 0: it was killed; -errno. */
+int safety_return_probe(enum uprobe_kind kind);
 
 #endif

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uprobe.h - one probe on one instruction of a file.
+ * uprobe.h - one program on instructions of a file.
  *
- * Two kernel interfaces.  uprobe.multi links (Linux 6.6, 89ae89f53d20 "bpf: Add
- * multi uprobe link") need CAP_BPF and CAP_PERFMON only, and go away side by
- * side; perf-event uprobes (4.17) need CAP_SYS_ADMIN on patched kernels, and
- * each one that goes away waits about 0.1 s under a lock of the whole host.
+ * Three kernel interfaces, each with a BPF cookie per instruction.
+ * UPROBE_SESSION (Linux 6.13, d920179b3d48 "bpf: Add support for uprobe multi
+ * session attach"): one program runs at entry and at return, and says at entry
+ * whether it wants the return.  UPROBE_MULTI (6.6, 89ae89f53d20 "bpf: Add
+ * multi uprobe link"): needs CAP_BPF and CAP_PERFMON only, and goes away side
+ * by side.  UPROBE_PERF (4.17, e12f03d7031a): needs CAP_SYS_ADMIN on patched
+ * kernels, each one that goes away waits about 0.1 s under a lock of the whole
+ * host, and has a cookie only since 5.15.
  */
 #ifndef SPANTAP_UPROBE_H
 #define SPANTAP_UPROBE_H
@@ -15,13 +19,38 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct bpf_link;
 struct bpf_program;
 
-/* pid -1: every process. `prog` must have been loaded for the interface. NULL: errno. */
-struct bpf_link *uprobe_attach(const struct bpf_program *prog, bool multi, pid_t pid, const char *path, uint64_t offset,
-			       bool at_return);
-/* Removes them all at the same time. */
-void uprobe_detach(struct bpf_link *const *links, size_t n);
+enum uprobe_kind { UPROBE_PERF, UPROBE_MULTI, UPROBE_SESSION };
+
+/* Whether this kernel has the interface, and lets us use it. */
+bool uprobe_supported(enum uprobe_kind kind);
+/* A program must be loaded for its interface: its expected attach type, 0 for UPROBE_PERF. */
+uint32_t uprobe_attach_type(enum uprobe_kind kind);
+
+struct uprobe {
+	int prog_fd;
+	enum uprobe_kind kind;
+	bool at_return;          /* a return probe; not with UPROBE_SESSION */
+	pid_t pid;               /* this process only; 0: every one */
+	const char *path;
+	const uint64_t *offsets; /* in the file */
+	const uint64_t *cookies; /* NULL: none */
+	size_t n;
+};
+
+/* File descriptors that hold the probes: one, with UPROBE_PERF one an offset. */
+struct uprobe_links {
+	int *fds;
+	size_t n, cap;
+};
+
+/* Adds to *links. 0 or -errno, then nothing was added. */
+int uprobe_attach(const struct uprobe *u, struct uprobe_links *links);
+/* Removes them all, at the same time. */
+void uprobe_detach(struct uprobe_links *links);
+
+/* Loads a program that does nothing, for UPROBE_PERF or UPROBE_MULTI or UPROBE_SESSION. fd or -errno. */
+int uprobe_empty_program(enum uprobe_kind kind);
 
 #endif
