@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Function starts as compilers lay them out (Debian 12: OpenSSL 3.0, Debian 13: 3.5, endbr64), written by hand. */
+/* Function starts as compilers lay them out (Debian 12: OpenSSL 3.0, Debian 13: 3.5, endbr64), written by
+ * hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <elf.h>
+#include <linux/types.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "../../bpf/events.h"
 #include "target/site.h"
 
-#define BASE 0x1000 /* file offset of the code */
+#define BASE 0x1000 /* address of the code */
 
-struct code {
+struct code_bytes {
 	uint8_t b[512];
 };
 
@@ -35,29 +40,45 @@ struct code {
 
 static long read_code(void *ctx, uint64_t offset, void *ret, size_t n)
 {
-	const struct code *c = ctx;
+	const struct code_bytes *c = ctx;
 	size_t left = sizeof(c->b) - (offset - BASE);
 
 	memcpy(ret, c->b + (offset - BASE), n < left ? n : left);
 	return (long)(n < left ? n : left);
 }
 
-static struct target choose(struct code *c, size_t text_end)
-{
-	struct site_code code = {.read = read_code, .ctx = c, .text_start = BASE, .text_end = BASE + text_end};
-	struct target t = {.offset = {[TARGET_WRITE] = BASE + 16,
-				      [TARGET_WRITE_EX] = BASE + 64,
-				      [TARGET_READ] = BASE + 128,
-				      [TARGET_READ_EX] = BASE + 192}};
+static const char *const symbols[TARGET_FUNCS] = {
+    [TARGET_WRITE] = "SSL_write",
+    [TARGET_WRITE_EX] = "SSL_write_ex",
+    [TARGET_READ] = "SSL_read",
+    [TARGET_READ_EX] = "SSL_read_ex",
+};
 
-	site_choose(&code, &t);
+static struct target choose_version(struct code_bytes *c, size_t text_end, const char *version)
+{
+	struct code code = {.read = read_code,
+	                    .ctx = c,
+	                    .machine = EM_X86_64,
+	                    .text_start = BASE,
+	                    .text_end = BASE + text_end};
+	struct site_func funcs[TARGET_FUNCS] = {[TARGET_WRITE] = {BASE + 16, sizeof(PLAIN) - 1},
+	                                        [TARGET_WRITE_EX] = {BASE + 64, 0},
+	                                        [TARGET_READ] = {BASE + 128, sizeof(PLAIN) - 1},
+	                                        [TARGET_READ_EX] = {BASE + 192, 0}};
+	struct target t = {.lib = EV_LIB_OPENSSL};
+
+	snprintf(t.version, sizeof(t.version), "%s", version);
+	site_choose(&code, funcs, symbols, &t);
 	return t;
 }
 
-#if defined(__x86_64__)
+static struct target choose(struct code_bytes *c, size_t text_end)
+{
+	return choose_version(c, text_end, "3.0.19");
+}
 
 /* Places `bytes` at BASE + at; a call in them is patched to go to BASE + to. */
-static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t call_at, size_t to)
+static void put(struct code_bytes *c, size_t at, const char *bytes, size_t n, size_t call_at, size_t to)
 {
 	memcpy(c->b + at, bytes, n);
 	if (call_at) {
@@ -68,9 +89,9 @@ static void put(struct code *c, size_t at, const char *bytes, size_t n, size_t c
 }
 
 /* A library whose four functions call 300 (write) and 340 (read), the latter two beginning with `start`. */
-static struct code library(const char *start, size_t n)
+static struct code_bytes library(const char *start, size_t n)
 {
-	struct code c;
+	struct code_bytes c;
 
 	memset(c.b, 0xcc, sizeof(c.b));
 	PUT(&c, 16, PLAIN, PLAIN_AT, 300);
@@ -84,7 +105,7 @@ static struct code library(const char *start, size_t n)
 
 static void the_common_function_is_found(void **state)
 {
-	struct code c = library(PUSH, sizeof(PUSH) - 1);
+	struct code_bytes c = library(PUSH, sizeof(PUSH) - 1);
 	struct target t = choose(&c, 512);
 
 	(void)state;
@@ -98,7 +119,7 @@ static void the_common_function_is_found(void **state)
 
 static void a_probe_goes_behind_endbr64(void **state)
 {
-	struct code c = library(ENDBR_PUSH, sizeof(ENDBR_PUSH) - 1);
+	struct code_bytes c = library(ENDBR_PUSH, sizeof(ENDBR_PUSH) - 1);
 	struct target t = choose(&c, 512);
 
 	(void)state;
@@ -108,17 +129,48 @@ static void a_probe_goes_behind_endbr64(void **state)
 
 static void flags_in_between_change_the_form(void **state)
 {
-	struct code c = library(PUSH, sizeof(PUSH) - 1);
+	struct code_bytes c = library(PUSH, sizeof(PUSH) - 1);
 
 	(void)state;
 	PUT(&c, 64, EX_AS_5TH, EX_AS_5TH_AT, 300);
-	struct target t = choose(&c, 512);
+	struct target t = choose_version(&c, 512, "3.5");
 	assert_true(t.internal);
 	assert_int_equal(t.offset[TARGET_WRITE_EX], 0);
 	assert_int_equal(t.offset[TARGET_WRITE_EX2], BASE + 300);
 }
 
-static void stays_on_the_symbols(struct code *c, size_t text_end)
+static void version_and_code_must_agree(void **state)
+{
+	static const struct {
+		const char *version;
+		enum target_why plain,
+		    flags; /* of code that hands the 4th argument on as the 4th, as the 5th */
+	} cases[] = {
+	    {"1.1.1w", TARGET_WHY_NONE, TARGET_WHY_VERSION_DISAGREES},
+	    {"3.0", TARGET_WHY_NONE, TARGET_WHY_VERSION_DISAGREES},
+	    {"3.2.1", TARGET_WHY_NONE, TARGET_WHY_VERSION_DISAGREES},
+	    {"3.3.0", TARGET_WHY_VERSION_DISAGREES, TARGET_WHY_NONE},
+	    {"3.6", TARGET_WHY_VERSION_DISAGREES, TARGET_WHY_NONE},
+	    {"3.7.0", TARGET_WHY_VERSION_UNKNOWN, TARGET_WHY_VERSION_UNKNOWN},
+	    {"", TARGET_WHY_VERSION_UNKNOWN, TARGET_WHY_VERSION_UNKNOWN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct code_bytes plain = library(PUSH, sizeof(PUSH) - 1),
+		                  flags = library(PUSH, sizeof(PUSH) - 1);
+		struct target t = choose_version(&plain, 512, cases[i].version);
+
+		assert_int_equal(t.why_public, cases[i].plain);
+		assert_int_equal(t.internal, cases[i].plain == TARGET_WHY_NONE);
+		PUT(&flags, 64, EX_AS_5TH, EX_AS_5TH_AT, 300);
+		t = choose_version(&flags, 512, cases[i].version);
+		assert_int_equal(t.why_public, cases[i].flags);
+		assert_int_equal(t.internal, cases[i].flags == TARGET_WHY_NONE);
+	}
+}
+
+static void stays_on_the_symbols(struct code_bytes *c, size_t text_end)
 {
 	struct target t = choose(c, text_end);
 
@@ -127,12 +179,15 @@ static void stays_on_the_symbols(struct code *c, size_t text_end)
 	assert_int_equal(t.offset[TARGET_WRITE_EX], BASE + 64);
 	assert_int_equal(t.offset[TARGET_READ], BASE + 128);
 	assert_int_equal(t.offset[TARGET_READ_EX], BASE + 192);
-	assert_int_equal(t.slow, 1u << TARGET_WRITE | 1u << TARGET_WRITE_EX | 1u << TARGET_READ | 1u << TARGET_READ_EX);
+	assert_int_not_equal(t.why_public, TARGET_WHY_NONE);
+	assert_string_equal(t.insn[TARGET_WRITE], "sub");
+	assert_int_equal(t.slow, 1u << TARGET_WRITE | 1u << TARGET_WRITE_EX | 1u << TARGET_READ |
+	                             1u << TARGET_READ_EX);
 }
 
 static void doubt_means_the_symbols(void **state)
 {
-	struct code c = library(SUB, sizeof(SUB) - 1); /* no gain */
+	struct code_bytes c = library(SUB, sizeof(SUB) - 1); /* no gain */
 
 	(void)state;
 	stays_on_the_symbols(&c, 512);
@@ -151,7 +206,7 @@ static void doubt_means_the_symbols(void **state)
 
 static void hostile_code_is_survived(void **state)
 {
-	struct code c;
+	struct code_bytes c;
 
 	(void)state;
 	for (unsigned seed = 1; seed < 3000; seed++) {
@@ -163,30 +218,12 @@ static void hostile_code_is_survived(void **state)
 	}
 }
 
-#else
-
-static void the_symbols_are_kept(void **state)
-{
-	struct code c = {{0}};
-
-	(void)state;
-	assert_int_equal(choose(&c, 512).offset[TARGET_WRITE], BASE + 16);
-}
-
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#if defined(__x86_64__)
-	    cmocka_unit_test(the_common_function_is_found),
-	    cmocka_unit_test(a_probe_goes_behind_endbr64),
-	    cmocka_unit_test(flags_in_between_change_the_form),
-	    cmocka_unit_test(doubt_means_the_symbols),
-	    cmocka_unit_test(hostile_code_is_survived),
-#else
-	    cmocka_unit_test(the_symbols_are_kept),
-#endif
+	    cmocka_unit_test(the_common_function_is_found),     cmocka_unit_test(a_probe_goes_behind_endbr64),
+	    cmocka_unit_test(flags_in_between_change_the_form), cmocka_unit_test(version_and_code_must_agree),
+	    cmocka_unit_test(doubt_means_the_symbols),          cmocka_unit_test(hostile_code_is_survived),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

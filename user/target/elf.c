@@ -5,37 +5,30 @@
 #include <libelf.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "target/image.h"
 #include "target/libs.h"
 #include "target/site.h"
 #include "target/target.h"
+#include "target/version.h"
 
-#define SYMBOLS_MAX 4000000 /* of one table: the largest program seen has 40,000 */
+/* Work that one file may cause; what is beyond is not seen. */
+#define SYMBOLS_MAX 4000000 /* the largest program seen has 150,000 */
+#define LIBS_MAX    8
 
 struct found {
-	uint64_t value[TARGET_FUNCS]; /* virtual addresses */
+	struct site_func func[TARGET_FUNCS];
 	unsigned marker;
 };
 
-/* File offset of a virtual address, 0 when no segment holds it. */
-static uint64_t file_offset(Elf *elf, uint64_t vaddr)
-{
-	size_t n;
-
-	if (elf_getphdrnum(elf, &n))
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		GElf_Phdr ph;
-
-		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_LOAD || !(ph.p_flags & PF_X))
-			continue;
-		if (vaddr >= ph.p_vaddr && vaddr - ph.p_vaddr < ph.p_filesz)
-			return vaddr - ph.p_vaddr + ph.p_offset;
-	}
-	return 0;
-}
+struct symbols {
+	struct found found[LIBS_MAX];
+	size_t visited;
+};
 
 static void match_symbol(const char *name, const GElf_Sym *sym, struct found *found)
 {
@@ -46,18 +39,18 @@ static void match_symbol(const char *name, const GElf_Sym *sym, struct found *fo
 			found[l].marker = 1;
 		for (int f = 0; f < TARGET_FUNCS; f++)
 			if (lib->symbols[f] && strcmp(name, lib->symbols[f]) == 0)
-				found[l].value[f] = sym->st_value;
+				found[l].func[f] = (struct site_func){sym->st_value, sym->st_size};
 	}
 }
 
-static void scan_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct found *found)
+static void scan_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct symbols *symbols)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 
 	if (!data || sh->sh_entsize == 0)
 		return;
 	size_t n = data->d_size / sh->sh_entsize;
-	for (size_t i = 0; i < n && i < SYMBOLS_MAX; i++) {
+	for (size_t i = 0; i < n && symbols->visited < SYMBOLS_MAX; i++, symbols->visited++) {
 		GElf_Sym sym;
 
 		if (!gelf_getsym(data, (int)i, &sym))
@@ -66,117 +59,92 @@ static void scan_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct fou
 			continue;
 		const char *name = elf_strptr(elf, sh->sh_link, sym.st_name);
 		if (name && name[0] == 'S') /* every name of the table begins so */
-			match_symbol(name, &sym, found);
+			match_symbol(name, &sym, symbols->found);
 	}
 }
 
-static void read_build_id(Elf_Scn *scn, struct target *ret)
-{
-	Elf_Data *data = elf_getdata(scn, NULL);
-	size_t at = 0, name, desc;
-	GElf_Nhdr note;
-
-	while (data && (at = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
-		if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || note.n_descsz > 20)
-			continue;
-		const unsigned char *id = (const unsigned char *)data->d_buf + desc;
-		for (size_t i = 0; i < note.n_descsz; i++)
-			snprintf(ret->build_id + 2 * i, 3, "%02x", id[i]);
-		return;
-	}
-}
-
-/* Fills code->text_*: the bounds of .text; false when there is none. */
-static bool find_text(Elf *elf, struct site_code *code)
-{
-	Elf_Scn *scn = NULL;
-	size_t names;
-
-	if (elf_getshdrstrndx(elf, &names))
-		return false;
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr sh;
-		const char *name = gelf_getshdr(scn, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
-
-		if (!name || strcmp(name, ".text") != 0 || sh.sh_type != SHT_PROGBITS)
-			continue;
-		code->text_start = sh.sh_offset;
-		code->text_end = sh.sh_offset + sh.sh_size;
-		return true;
-	}
-	return false;
-}
-
-static long read_code(void *ctx, uint64_t offset, void *ret, size_t n)
-{
-	return pread(*(const int *)ctx, ret, n, (off_t)offset);
-}
-
-/* Calls within one segment keep their distance in file offsets, so file offsets serve as addresses. */
-static void place(Elf *elf, int fd, struct target *ret)
-{
-	struct site_code code = {.read = read_code, .ctx = &fd};
-
-	if (find_text(elf, &code))
-		site_choose(&code, ret);
-	else
-		ret->slow = ~0u;
-}
-
-static void choose(Elf *elf, int fd, const struct found *found, struct target *ret)
-{
-	for (size_t l = 0; tls_libs[l].name; l++) {
-		if (!found[l].marker || !found[l].value[TARGET_WRITE] || !found[l].value[TARGET_READ])
-			continue;
-		ret->lib = tls_libs[l].lib;
-		for (int f = 0; f < TARGET_FUNCS; f++)
-			ret->offset[f] = found[l].value[f] ? file_offset(elf, found[l].value[f]) : 0;
-		place(elf, fd, ret);
-		return;
-	}
-}
-
-/* Whether a library was recognised by what was found so far. */
 static bool recognised(const struct found *found)
 {
-	for (size_t l = 0; tls_libs[l].name; l++)
-		if (found[l].marker && found[l].value[TARGET_WRITE] && found[l].value[TARGET_READ])
-			return true;
-	return false;
+	return found->marker && found->func[TARGET_WRITE].addr && found->func[TARGET_READ].addr;
 }
 
-static void scan_tables(Elf *elf, uint32_t type, struct found *found)
+/* The library that was recognised by what was found so far, NULL: none. */
+static const struct tls_lib *library(const struct symbols *s, const struct found **ret_found)
+{
+	for (size_t l = 0; tls_libs[l].name && l < LIBS_MAX; l++)
+		if (recognised(&s->found[l])) {
+			*ret_found = &s->found[l];
+			return &tls_libs[l];
+		}
+	return NULL;
+}
+
+static void scan_tables(Elf *elf, uint32_t type, struct symbols *symbols)
 {
 	Elf_Scn *scn = NULL;
 	GElf_Shdr sh;
 
 	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &sh))
 		if (sh.sh_type == type)
-			scan_symbols(elf, scn, &sh, found);
+			scan_symbols(elf, scn, &sh, symbols);
+}
+
+/* Addresses become file offsets; a probe outside every executable segment is none. */
+static void to_offsets(const struct image *image, struct target *t)
+{
+	for (int f = 0; f < TARGET_FUNCS; f++) {
+		t->offset[f] = image_offset(image, t->offset[f]);
+		for (unsigned i = 0; i < t->n_ret[f]; i++) {
+			t->ret_offset[f][i] = image_offset(image, t->ret_offset[f][i]);
+			if (!t->ret_offset[f][i] || !t->offset[f]) {
+				t->n_ret[f] = 0;
+				t->ret_why[f] = TARGET_WHY_NO_EXTENT;
+			}
+		}
+	}
+}
+
+static void choose(struct image *image, const struct tls_lib *lib, const struct found *found,
+                   struct target *ret)
+{
+	if (!insn_machine(image->code.machine)) {
+		ret->err = -ENOTSUP;
+		return;
+	}
+	ret->lib = lib->lib;
+	image_version(image, ret->version, &ret->interface);
+	site_choose(&image->code, found->func, lib->symbols, ret);
+	to_offsets(image, ret);
 }
 
 void target_inspect(int fd, struct target *ret)
 {
-	struct found found[8] = {0};
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
-	Elf *elf;
+	struct symbols symbols = {.visited = 0};
+	const struct found *found;
+	struct image image;
 
 	memset(ret, 0, sizeof(*ret));
-	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (!elf || elf_kind(elf) != ELF_K_ELF) {
-		ret->err = -ENOEXEC;
-		elf_end(elf);
+	ret->err = image_init(&image, fd);
+	if (ret->err)
 		return;
+	ret->machine = image.code.machine;
+	/* What is exported is found in 5 ms; node's full symbol table takes 100, by then it may have
+	 * connected. */
+	scan_tables(image.elf, SHT_DYNSYM, &symbols);
+	const struct tls_lib *lib = library(&symbols, &found);
+	if (!lib) {
+		scan_tables(image.elf, SHT_SYMTAB, &symbols);
+		lib = library(&symbols, &found);
 	}
-	/* What is exported is found in 5 ms; node's full symbol table takes 100, by then it may have connected. */
-	scan_tables(elf, SHT_DYNSYM, found);
-	if (!recognised(found))
-		scan_tables(elf, SHT_SYMTAB, found);
-	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &sh) && !ret->build_id[0])
-		if (sh.sh_type == SHT_NOTE)
-			read_build_id(scn, ret);
-	choose(elf, fd, found, ret);
-	elf_end(elf);
+	image_build_id(&image, ret->build_id);
+	if (lib)
+		choose(&image, lib, found, ret);
+	image_release(&image);
+}
+
+unsigned target_call_bytes(const struct target *t)
+{
+	const struct insn_machine *m = insn_machine((uint16_t)t->machine);
+
+	return m ? m->call_bytes : 0;
 }

@@ -7,9 +7,9 @@
 /* A TLS library recognised by the functions that it exports. */
 struct tls_lib {
 	const char *name;
-	uint32_t lib;                          /* enum ev_lib */
-	const char *symbols[TARGET_FUNCS];     /* NULL: this library has no such function */
-	const char *marker;                    /* a further symbol that must be there; NULL: none */
+	uint32_t lib;                      /* enum ev_lib */
+	const char *symbols[TARGET_FUNCS]; /* NULL: this library has no such function */
+	const char *marker;                /* a further symbol that must be there; NULL: none */
 };
 
 extern const struct tls_lib tls_libs[]; /* tried in order, ends with name NULL */

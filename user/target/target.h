@@ -5,7 +5,9 @@
  * Files that a traced process maps are hostile input: target_inspect() runs in
  * the jail of the inspect role and reads only the descriptor it is given.  A
  * TLS library is a row of the table in libs.c; site.c moves the probes to
- * instructions that cost the traced process little.
+ * instructions that cost the traced process little; returns.c finds where the
+ * functions return, for hosts on which return probes would harm the traced
+ * process.
  */
 #ifndef SPANTAP_TARGET_H
 #define SPANTAP_TARGET_H
@@ -22,26 +24,103 @@ enum target_func {
 	TARGET_READ_EX,
 	TARGET_NEW,
 	TARGET_FREE,
+	TARGET_CTRL, /* OpenSSL: (tls, cmd, larg, parg), entry only; cmd 55, SSL_CTRL_SET_TLSEXT_HOSTNAME:
+	                parg is the server's name */
+	TARGET_SNI,  /* BoringSSL: (tls, name), entry only */
 	TARGET_FUNCS
 };
 
+#define TARGET_RETURNS_MAX 32 /* places at which one function returns; the largest seen has 7 */
+
+/* Why something is not better than it is; target_why_text() says it in words. */
+enum target_why {
+	TARGET_WHY_NONE,
+	/* the probes sit on the public symbols because … */
+	TARGET_WHY_NO_TEXT,
+	TARGET_WHY_MACHINE,
+	TARGET_WHY_NO_COMMON,
+	TARGET_WHY_ARGUMENTS,
+	TARGET_WHY_VERSION_UNKNOWN,
+	TARGET_WHY_VERSION_DISAGREES,
+	TARGET_WHY_COMMON_STEPPED,
+	/* it cannot be told where a function returns because … */
+	TARGET_WHY_NO_EXTENT,
+	TARGET_WHY_TOO_LONG,
+	TARGET_WHY_UNDECODED,
+	TARGET_WHY_MISALIGNED,
+	TARGET_WHY_INDIRECT,
+	TARGET_WHY_TAIL_PLT,
+	TARGET_WHY_TOO_DEEP,
+	TARGET_WHY_TOO_MANY,
+	TARGET_WHY_NO_RETURN,
+	TARGET_WHY_REFERENCED,
+	TARGET_WHYS
+};
+
+/* Flat, of fixed size and without pointers: it is sent by value from the jail. */
 struct target {
-	int32_t err;                   /* 0, or -errno: the file could not be read as ELF */
-	uint32_t lib;                  /* enum ev_lib; EV_LIB_UNKNOWN: nothing to probe in this file */
+	int32_t err;        /* 0, or -errno: the file could not be read as ELF */
+	uint32_t lib;       /* enum ev_lib; EV_LIB_UNKNOWN: nothing to probe in this file */
+	uint32_t machine;   /* EM_* of elf.h: for which processor the code is */
+	uint32_t interface; /* `version` was told by the interface (symbol versions): the library is that or a
+	                       later one that added nothing */
+	char version[16];   /* "3.0.19", of an interface "3.0"; "": unknown */
 	uint64_t offset[TARGET_FUNCS]; /* file offset of the probe; 0: none */
-	uint32_t internal;             /* the probes sit on the functions that SSL_write, SSL_write_ex (…) share */
-	uint32_t slow;                 /* bit 1 << enum target_func: the instruction there is single-stepped */
+	uint32_t internal;   /* the probes sit on the functions that SSL_write, SSL_write_ex (…) share */
+	uint32_t why_public; /* enum target_why: why they do not; NONE with `internal` */
+	uint32_t slow;       /* bit 1 << enum target_func: the instruction there is single-stepped */
+	uint32_t nested; /* bit 1 << enum target_func: it may call another probed one of the same direction:
+	                    one call, two hits */
+	char insn[TARGET_FUNCS][8]; /* mnemonic of the instruction under the probe */
+
+	/*
+	 * Where a function that was entered at `offset` returns: file offsets of
+	 * the instructions at which the return value is in its register.  Without
+	 * `ret_in_caller` these are its `ret` instructions and the stack pointer is
+	 * what it was on entry (it points to the return address, where the machine
+	 * keeps that on the stack); with it, the instructions behind all calls of
+	 * it, and the stack pointer is target_call_bytes() higher.  A hit without
+	 * an entry of the same stack pointer belongs to another function: ignore it.
+	 */
+	uint64_t ret_offset[TARGET_FUNCS][TARGET_RETURNS_MAX];
+	uint8_t n_ret[TARGET_FUNCS];   /* 0: cannot be told, see ret_why */
+	uint8_t ret_why[TARGET_FUNCS]; /* enum target_why */
+	uint32_t ret_in_caller;        /* bit 1 << enum target_func */
 	char build_id[41];             /* hexadecimal, "" when the file has none */
 };
 
 void target_inspect(int fd, struct target *ret);
 
-/* Whether reads and writes pay for single-stepping; of the public forms the plain ones count, most programs use them. */
+const char *target_why_text(enum target_why why);
+/* The symbol of a function in this library, NULL: it has none. */
+const char *target_func_name(const struct target *t, enum target_func f);
+/* Bytes that a call puts on the stack: the return address (x86-64), nothing (arm64). */
+unsigned target_call_bytes(const struct target *t);
+
+/* Whether the return of a function tells what passed; the others are entry only. */
+static inline bool target_returns(enum target_func f)
+{
+	return f != TARGET_FREE && f != TARGET_CTRL && f != TARGET_SNI;
+}
+
+/* Whether all reads and writes can be followed without return probes. */
+static inline bool target_has_returns(const struct target *t)
+{
+	for (int f = TARGET_WRITE; f <= TARGET_READ_EX; f++)
+		if (t->offset[f] && !t->n_ret[f])
+			return false;
+	return t->lib != 0;
+}
+
+/* Whether reads and writes pay for single-stepping; of the public forms the plain ones count, most programs
+ * use them. */
 static inline bool target_is_slow(const struct target *t)
 {
-	uint32_t used = t->offset[TARGET_WRITE] ? 1u << TARGET_WRITE | 1u << TARGET_READ : ~(1u << TARGET_NEW | 1u << TARGET_FREE);
+	uint32_t plain = 1u << TARGET_WRITE | 1u << TARGET_READ;
 
-	return t->slow & used;
+	return t->slow & (t->offset[TARGET_WRITE] ? plain
+	                                          : plain | 1u << TARGET_WRITE_EX | 1u << TARGET_WRITE_EX2 |
+	                                                1u << TARGET_READ_EX);
 }
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * image.h - an ELF file as what it will be in memory.
+ *
+ * The file is hostile: every walk over it has a limit, and what lies beyond is
+ * not seen (a probe is then not placed, or on a symbol, never on a guess).
+ */
+#ifndef SPANTAP_IMAGE_H
+#define SPANTAP_IMAGE_H
+
+#include <libelf.h>
+
+#include "target/code.h"
+
+struct image {
+	int fd; /* borrowed */
+	Elf *elf;
+	struct code code;   /* reads from this image; text_start == text_end: no .text */
+	size_t relocations; /* still to be looked at */
+	size_t notes;
+	uint64_t bytes; /* of data, still to be searched */
+};
+
+/* 0, -ENOEXEC: no 64-bit ELF file, -E2BIG: more sections than a program has. The image must not move. */
+int image_init(struct image *image, int fd);
+void image_release(struct image *image);
+
+/* File offset of an address in an executable segment, 0 when there is none. */
+uint64_t image_offset(const struct image *image, uint64_t addr);
+/* "" when it has none. */
+void image_build_id(struct image *image, char ret[41]);
+/* "" when it cannot be told; *ret_interface: it is that of the interface. */
+void image_version(struct image *image, char ret[16], uint32_t *ret_interface);
+
+#endif
