@@ -18,6 +18,7 @@
 
 struct code_bytes {
 	uint8_t b[512];
+	size_t ex_size; /* of SSL_write_ex */
 };
 
 #define PUT(c, at, bytes, call_at, to) put(c, at, bytes, sizeof(bytes) - 1, call_at, to)
@@ -34,9 +35,12 @@ struct code_bytes {
 /* sub $8,%rsp; mov %rcx,%rdx; call; ret: an argument that we need is gone */
 #define EX_SPOILT    "\x48\x83\xec\x08\x48\x89\xca\xe8\0\0\0\0\xc3"
 #define EX_SPOILT_AT 7
-#define PUSH         "\x41\x56\xc3"                 /* push %r14; ret */
-#define ENDBR_PUSH   "\xf3\x0f\x1e\xfa\x41\x56\xc3" /* endbr64; push %r14; ret */
-#define SUB          "\x48\x83\xec\x18\xc3"
+/* sub $8,%rsp; call; call *%rax; ret */
+#define EX_TWICE    "\x48\x83\xec\x08\xe8\0\0\0\0\xff\xd0\xc3"
+#define EX_TWICE_AT 4
+#define PUSH        "\x41\x56\xc3"                 /* push %r14; ret */
+#define ENDBR_PUSH  "\xf3\x0f\x1e\xfa\x41\x56\xc3" /* endbr64; push %r14; ret */
+#define SUB         "\x48\x83\xec\x18\xc3"
 
 static long read_code(void *ctx, uint64_t offset, void *ret, size_t n)
 {
@@ -62,9 +66,9 @@ static struct target choose_version(struct code_bytes *c, size_t text_end, const
 	                    .text_start = BASE,
 	                    .text_end = BASE + text_end};
 	struct site_func funcs[TARGET_FUNCS] = {[TARGET_WRITE] = {BASE + 16, sizeof(PLAIN) - 1},
-	                                        [TARGET_WRITE_EX] = {BASE + 64, 0},
+	                                        [TARGET_WRITE_EX] = {BASE + 64, c->ex_size},
 	                                        [TARGET_READ] = {BASE + 128, sizeof(PLAIN) - 1},
-	                                        [TARGET_READ_EX] = {BASE + 192, 0}};
+	                                        [TARGET_READ_EX] = {BASE + 192, sizeof(EX) - 1}};
 	struct target t = {.lib = EV_LIB_OPENSSL};
 
 	snprintf(t.version, sizeof(t.version), "%s", version);
@@ -94,6 +98,7 @@ static struct code_bytes library(const char *start, size_t n)
 	struct code_bytes c;
 
 	memset(c.b, 0xcc, sizeof(c.b));
+	c.ex_size = sizeof(EX) - 1;
 	PUT(&c, 16, PLAIN, PLAIN_AT, 300);
 	PUT(&c, 64, EX, EX_AT, 300);
 	PUT(&c, 128, PLAIN, PLAIN_AT, 340);
@@ -133,6 +138,7 @@ static void flags_in_between_change_the_form(void **state)
 
 	(void)state;
 	PUT(&c, 64, EX_AS_5TH, EX_AS_5TH_AT, 300);
+	c.ex_size = sizeof(EX_AS_5TH) - 1;
 	struct target t = choose_version(&c, 512, "3.5");
 	assert_true(t.internal);
 	assert_int_equal(t.offset[TARGET_WRITE_EX], 0);
@@ -164,6 +170,7 @@ static void version_and_code_must_agree(void **state)
 		assert_int_equal(t.why_public, cases[i].plain);
 		assert_int_equal(t.internal, cases[i].plain == TARGET_WHY_NONE);
 		PUT(&flags, 64, EX_AS_5TH, EX_AS_5TH_AT, 300);
+		flags.ex_size = sizeof(EX_AS_5TH) - 1;
 		t = choose_version(&flags, 512, cases[i].version);
 		assert_int_equal(t.why_public, cases[i].flags);
 		assert_int_equal(t.internal, cases[i].flags == TARGET_WHY_NONE);
@@ -198,6 +205,12 @@ static void doubt_means_the_symbols(void **state)
 
 	c = library(PUSH, sizeof(PUSH) - 1); /* an argument is not where it was */
 	PUT(&c, 64, EX_SPOILT, EX_SPOILT_AT, 300);
+	c.ex_size = sizeof(EX_SPOILT) - 1;
+	stays_on_the_symbols(&c, 512);
+
+	c = library(PUSH, sizeof(PUSH) - 1); /* what it calls first is not all that it calls */
+	PUT(&c, 64, EX_TWICE, EX_TWICE_AT, 300);
+	c.ex_size = sizeof(EX_TWICE) - 1;
 	stays_on_the_symbols(&c, 512);
 
 	c = library(PUSH, sizeof(PUSH) - 1); /* the calls leave .text: the PLT */
@@ -206,7 +219,7 @@ static void doubt_means_the_symbols(void **state)
 
 static void hostile_code_is_survived(void **state)
 {
-	struct code_bytes c;
+	struct code_bytes c = {.ex_size = 40};
 
 	(void)state;
 	for (unsigned seed = 1; seed < 3000; seed++) {

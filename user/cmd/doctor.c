@@ -6,16 +6,26 @@
 
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/json.h"
+#include "cmd/target_report.h"
 #include "probe/attach.h"
 #include "probe/discover.h"
 #include "probe/features.h"
 
-static const char usage[] = "usage: spantap doctor\n"
-			    "\n"
-			    "Says what this kernel and this user can do, which TLS libraries were found, what would\n"
-			    "not work, and why. Exit code 0: 'spantap run' works here; 1: it does not.\n";
+static const char usage[] =
+    "usage: spantap doctor [--exe FILE [--json]]\n"
+    "\n"
+    "Says what this kernel and this user can do, which TLS libraries were found, what would\n"
+    "not work, and why. Exit code 0: 'spantap run' works here; 1: it does not.\n"
+    "\n"
+    "  --exe FILE   what was found in this program or library, and where probes would go;\n"
+    "               exit code 1: no TLS library that is known\n"
+    "  --json       that as an object\n";
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"exe", required_argument, NULL, 'e'},
+                                        {"json", no_argument, NULL, 'j'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
 
 static bool report_feature(struct buf *out, const struct feature *f)
 {
@@ -37,41 +47,59 @@ static bool report_feature(struct buf *out, const struct feature *f)
 	return have == 1 || f->need == FEATURE_OPTIONAL;
 }
 
-/* Whether each read and write costs the traced process one trap or a single step more (target/site.h). */
-static const char *site_words(const struct target *t)
-{
-	if (target_is_slow(t))
-		return "slow site: the function's first instruction is single-stepped";
-	return t->internal ? "fast site in the function that SSL_write and SSL_write_ex share"
-			   : "fast site at the function's start";
-}
-
 static void report_library(void *ctx, const char *path, const struct target *t)
 {
-	struct buf *out = ctx;
+	target_report_line(ctx, path, t);
+}
 
-	if (t->err)
-		buf_addf(out, "  FAIL %s: %s\n", path, strerror(-t->err));
-	else if (t->lib)
-		buf_addf(out, "  ok   %s  %s, %s%s\n", path,
-			 t->lib == EV_LIB_OPENSSL ? "OpenSSL" : "BoringSSL or an old OpenSSL", site_words(t),
-			 t->offset[TARGET_FREE] ? "" : "; no SSL_free: connections end with their process");
+static int report_file(const char *path, bool json)
+{
+	struct attacher *a = attacher_new(NULL);
+	struct buf out = {0};
+	struct target t;
+
+	attacher_inspect(a, path, &t);
+	attacher_free(a);
+	if (json) {
+		yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+
+		json_write(&out, d, target_report_json(d, path, &t));
+	} else {
+		target_report(&out, path, &t);
+	}
+	int code = cmd_output(&cmd_doctor, &out);
+	buf_release(&out);
+	return code ? code : t.lib ? CMD_OK : CMD_FAILED;
 }
 
 static int run(int argc, char **argv)
 {
 	struct buf out = {0};
 	struct utsname u;
-	bool ok = true;
+	const char *exe = NULL;
+	bool ok = true, json = false;
+	int c;
 
-	switch (cmd_option(&cmd_doctor, argc, argv, "h", options)) {
-	case -1:
-		break;
-	case CMD_OPTION_HELP:
-		return CMD_OK;
-	default:
-		return CMD_USAGE;
+	while ((c = cmd_option(&cmd_doctor, argc, argv, "", options)) != -1) {
+		switch (c) {
+		case 'e':
+			exe = optarg;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case CMD_OPTION_HELP:
+			return CMD_OK;
+		default:
+			return CMD_USAGE;
+		}
 	}
+	if (optind < argc)
+		return cmd_usage_error(&cmd_doctor, "unexpected argument '%s'", argv[optind]);
+	if (json && !exe)
+		return cmd_usage_error(&cmd_doctor, "--json needs --exe");
+	if (exe)
+		return report_file(exe, json);
 	uname(&u);
 	buf_addf(&out, "kernel %s %s\n", u.release, u.machine);
 	for (const struct feature *f = features; f->name; f++)
@@ -80,8 +108,11 @@ static int run(int argc, char **argv)
 	size_t before = out.n;
 	discover_libraries(report_library, &out);
 	if (out.n == before)
-		buf_adds(&out, "  none in the usual places; programs that bring their own are found when they run\n");
-	buf_addf(&out, "%s\n", ok ? "spantap run works here" : "spantap run does not work here, see FAIL above");
+		buf_adds(
+		    &out,
+		    "  none in the usual places; programs that bring their own are found when they run\n");
+	buf_addf(&out, "%s\n",
+	         ok ? "spantap run works here" : "spantap run does not work here, see FAIL above");
 	int code = cmd_output(&cmd_doctor, &out);
 	buf_release(&out);
 	return code ? code : ok ? CMD_OK : CMD_FAILED;

@@ -36,3 +36,10 @@ const char *target_func_name(const struct target *t, enum target_func f)
 			return tls_libs[l].symbols[f];
 	return NULL;
 }
+
+const char *target_lib_name(const struct target *t)
+{
+	if (t->lib == EV_LIB_OPENSSL)
+		return "OpenSSL";
+	return t->offset[TARGET_SNI] ? "BoringSSL" : "BoringSSL or an old OpenSSL";
+}

@@ -109,8 +109,9 @@ static enum target_why judge(struct decoder *d, const struct code *code, uint64_
 	uint64_t start, end;
 	struct sweep s;
 
-	if (!eh_frame_find(code, at, &start, &end))
-		return TARGET_WHY_REFERENCED;
+	if (!eh_frame_find(code, at, &start,
+	                   &end)) /* a nop that ends in zeros, as padding before the function */
+		return at + 5 == function && !d->m->fixed ? TARGET_WHY_NONE : TARGET_WHY_REFERENCED;
 	enum target_why why = sweep_init(&s, d, code, start, end);
 	const struct insn *insn = sweep_at(&s, at);
 	if (why)

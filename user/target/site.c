@@ -131,6 +131,42 @@ static uint64_t callee(struct chooser *c, int f, struct flow *ret)
 	return !jump && code_in_text(c->code, to) ? to : 0;
 }
 
+/* Opens the sweep of a public function; false: its instructions are not all known. */
+static bool sweep_public(struct chooser *c, int f, struct sweep *ret)
+{
+	const struct site_func *func = &c->funcs[f];
+	uint64_t start = func->addr, end = start + func->size;
+
+	*ret = (struct sweep){0};
+	if (func->size == 0 && (!eh_frame_find(c->code, func->addr, &start, &end) || start != func->addr))
+		return false;
+	return sweep_init(ret, &c->d, c->code, start, end) == TARGET_WHY_NONE;
+}
+
+/*
+ * Whether public function `f` does nothing else but call `inner`: a function
+ * that is only the first of several that it calls is not its internal one,
+ * even when it happens to be called with the arguments still in place.
+ */
+static bool calls_only(struct chooser *c, int f, uint64_t inner)
+{
+	struct sweep s;
+	bool only = sweep_public(c, f, &s);
+
+	for (size_t k = 0; k < s.n && only; k++) {
+		const struct insn *i = &s.insns[k];
+
+		if (i->kind == INSN_CALL)
+			only = i->to == inner;
+		else if (i->kind == INSN_JUMP || i->kind == INSN_BRANCH)
+			only = i->to >= s.start && i->to < s.end;
+		else
+			only = i->kind != INSN_CALL_MEMORY && i->kind != INSN_JUMP_MEMORY;
+	}
+	sweep_release(&s);
+	return only;
+}
+
 /*
  * What the internal function gets as place for the byte count: the form of
  * `ex` or `ex2`, told by how SSL_write_ex (SSL_write_ex2 where there is one:
@@ -143,12 +179,13 @@ static int internal_form(struct chooser *c, int ex, int ex2, uint64_t internal)
 	if (ex2 >= 0 && c->funcs[ex2].addr) {
 		bool jump;
 
-		if (callee(c, ex2, &f) != internal || !f.base_intact || !f.fifth_intact)
+		if (callee(c, ex2, &f) != internal || !f.base_intact || !f.fifth_intact ||
+		    !calls_only(c, ex2, internal))
 			return -1;
 		uint64_t to = first_call(c, c->funcs[ex].addr, &f, &jump);
 		return to == internal || leads_to(c, to, ex2) ? ex2 : -1;
 	}
-	if (callee(c, ex, &f) != internal || !f.base_intact)
+	if (callee(c, ex, &f) != internal || !f.base_intact || !calls_only(c, ex, internal))
 		return -1;
 	return f.fourth_intact ? ex : f.fourth_is_fifth ? ex2 : -1;
 }
@@ -233,7 +270,7 @@ static enum target_why use_internal(struct chooser *c, struct target *t, int pla
 		return TARGET_WHY_NO_COMMON;
 	int form = internal_form(c, ex, ex2, internal);
 	if (form < 0)
-		return ex2 >= 0 && c->funcs[ex2].addr ? TARGET_WHY_ARGUMENTS : TARGET_WHY_NO_COMMON;
+		return calls_only(c, ex, internal) ? TARGET_WHY_ARGUMENTS : TARGET_WHY_NO_COMMON;
 	enum site_form said = site_form(t);
 	if (said == SITE_FORM_UNKNOWN)
 		return TARGET_WHY_VERSION_UNKNOWN;
@@ -277,19 +314,15 @@ static int inner_of(struct chooser *c, int f, uint64_t to)
  */
 static void look_through(struct chooser *c, int f, bool *ret_nested, bool *ret_wrapper)
 {
-	const struct site_func *func = &c->funcs[f];
-	uint64_t start = func->addr, end = start + func->size;
 	unsigned inner = 0, others = 0;
-	struct sweep s = {0};
+	struct sweep s;
 
-	if (func->size == 0)
-		eh_frame_find(c->code, func->addr, &start, &end);
-	if (sweep_init(&s, &c->d, c->code, start, end))
+	if (!sweep_public(c, f, &s))
 		inner = others = 1;
-	for (size_t k = 0; k < s.n && !others; k++) {
+	for (size_t k = 0; k < s.n; k++) {
 		const struct insn *i = &s.insns[k];
 		bool leaves = i->kind == INSN_CALL || ((i->kind == INSN_JUMP || i->kind == INSN_BRANCH) &&
-		                                       (i->to < start || i->to >= end));
+		                                       (i->to < s.start || i->to >= s.end));
 
 		if (leaves && inner_of(c, f, i->to) >= 0)
 			inner++;
@@ -297,10 +330,6 @@ static void look_through(struct chooser *c, int f, bool *ret_nested, bool *ret_w
 		         i->kind == INSN_BRANCH)
 			others++;
 	}
-	for (size_t k = 0; k < s.n && !inner; k++)
-		if ((s.insns[k].kind == INSN_CALL || s.insns[k].kind == INSN_JUMP) &&
-		    inner_of(c, f, s.insns[k].to) >= 0)
-			inner++;
 	sweep_release(&s);
 	*ret_nested = inner > 0;
 	*ret_wrapper = inner == 1 && !others;

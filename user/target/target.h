@@ -92,6 +92,8 @@ struct target {
 void target_inspect(int fd, struct target *ret);
 
 const char *target_why_text(enum target_why why);
+/* Of a file that has one. */
+const char *target_lib_name(const struct target *t);
 /* The symbol of a function in this library, NULL: it has none. */
 const char *target_func_name(const struct target *t, enum target_func f);
 /* Bytes that a call puts on the stack: the return address (x86-64), nothing (arm64). */
