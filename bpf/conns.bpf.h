@@ -2,7 +2,7 @@
 /*
  * conns.bpf.h - the table of connections: generations of TLS objects.
  *
- * A generation begins with SSL_new, else with the first call on an object that
+ * A generation begins with SSL_new or SSL_clear, else with the first call on an object that
  * is not in the table, or that is older than the process's latest exec, or
  * whose socket has changed.  It ends with SSL_free, with the next generation,
  * or with its process (the sweep of user space).

@@ -69,6 +69,7 @@ struct select_key {
 #define COOKIE_LIB(c)      ((__u32)((c) & 0xff))              /* enum ev_lib */
 #define COOKIE_DIR(c)      ((__u32)((c) >> 8 & 1))            /* enum ev_dir */
 #define COOKIE_SHAPE(c)    ((__u32)((c) >> 9 & 3))            /* enum call_shape */
+#define COOKIE_BEHIND_CALL (1ull << 11) /* a return that is read behind a call of the function, not at its `ret` */
 #define COOKIE_ATTACHED(c) (((c) >> 16) * 1000)               /* boot ns; 0: before the first use */
 #define COOKIE(lib, dir, shape, attached_ns)                                                                         \
 	((__u64)(lib) | (__u64)(dir) << 8 | (__u64)(shape) << 9 | (__u64)((attached_ns) / 1000) << 16)

@@ -156,10 +156,15 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const boo
 	return 0;
 }
 
-/* Where the stack pointer is when a return program runs, seen from where it was at entry. */
+/* Without cookies the library is not known, and returns are read at `ret` instructions only. */
+const volatile bool has_cookies = false;
+
+/* Where the stack pointer is after the return: it has still to come when the program sits on a `ret`. */
 static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
 {
-	return PT_REGS_SP(ctx) + (return_by_ret ? RETURN_ADDRESS_SIZE : 0);
+	if (!return_by_ret || (has_cookies && bpf_get_attach_cookie(ctx) & COOKIE_BEHIND_CALL))
+		return PT_REGS_SP(ctx);
+	return PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE;
 }
 
 static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, __u64 cookie)
@@ -240,9 +245,6 @@ int tls_leave_no_loop(struct pt_regs *ctx)
 
 /* --- the life of TLS objects --- */
 
-/* Without cookies the library is not known. */
-const volatile bool has_cookies = false;
-
 /* SSL *SSL_new(SSL_CTX *), at its return: what is seen from here on is seen from its first byte, whatever was here before. */
 SEC("uprobe")
 int tls_new(struct pt_regs *ctx)
@@ -254,6 +256,19 @@ int tls_new(struct pt_regs *ctx)
 		return 0;
 	begin_generation(&f->proc, tls, conn_find(f->proc.tgid, tls),
 			 has_cookies ? COOKIE_LIB(bpf_get_attach_cookie(ctx)) : EV_LIB_UNKNOWN, 0, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+/* int SSL_clear(SSL *): the object is made ready for another connection. SSL_new calls it too, before it is known here. */
+SEC("uprobe")
+int tls_clear(struct pt_regs *ctx)
+{
+	struct followed *f = follow_current();
+	__u64 tls = PT_REGS_PARM1(ctx);
+	struct conn_state *c = f ? conn_find(f->proc.tgid, tls) : NULL;
+
+	if (c)
+		begin_generation(&f->proc, tls, c, c->lib, 0, bpf_ktime_get_boot_ns());
 	return 0;
 }
 

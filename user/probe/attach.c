@@ -144,60 +144,92 @@ void attacher_inspect(struct attacher *a, const char *path, struct target *ret)
 		close(fd);
 }
 
-/* One program on all functions that it serves: with uprobe.multi that is one link. */
+/* One program on all places that it serves: with uprobe.multi that is one link. */
 struct placement {
 	struct loader_program program;
 	bool at_return;
-	uint64_t offsets[TARGET_FUNCS], cookies[TARGET_FUNCS];
+	uint64_t offsets[TARGET_FUNCS * TARGET_RETURNS_MAX], cookies[TARGET_FUNCS * TARGET_RETURNS_MAX];
 	size_t n;
 };
 
-static void place(struct placement *list, size_t *n, struct loader_program program, bool at_return, uint64_t offset,
-		  uint64_t cookie)
+struct plan {
+	struct placement v[2 * TARGET_FUNCS];
+	size_t n;
+};
+
+static void place(struct plan *plan, struct loader_program program, bool at_return, uint64_t offset, uint64_t cookie)
 {
-	struct placement *p = list;
+	struct placement *p = plan->v, *end = plan->v + plan->n;
 
 	if (program.fd < 0)
 		return;
-	while (p < list + *n && (p->program.fd != program.fd || p->at_return != at_return))
+	while (p < end && (p->program.fd != program.fd || p->at_return != at_return))
 		p++;
-	if (p == list + *n)
-		list[(*n)++] = (struct placement){.program = program, .at_return = at_return};
+	if (p == end) {
+		plan->n++;
+		p->program = program;
+		p->at_return = at_return;
+		p->n = 0;
+	}
+	for (size_t i = 0; i < p->n; i++)
+		if (p->offsets[i] == offset)
+			return; /* two functions may share the place where they return */
 	p->offsets[p->n] = offset;
 	p->cookies[p->n++] = cookie;
+}
+
+/* Where a function returns: a return probe, or without them every place at which it does. */
+static int place_return(struct plan *plan, const struct loader *l, const struct target *t, int func, uint64_t cookie)
+{
+	struct loader_program program = loader_return(l, func);
+
+	if (program.fd < 0)
+		return 0;
+	if (loader_caps(l) & LOADER_RETURN_PROBE) {
+		place(plan, program, true, t->offset[func], cookie);
+		return 0;
+	}
+	bool behind_call = t->ret_in_caller >> func & 1;
+	if (!t->n_ret[func] || (behind_call && !(loader_caps(l) & LOADER_COOKIES)))
+		return -EOPNOTSUPP;
+	for (int i = 0; i < t->n_ret[func]; i++)
+		place(plan, program, false, t->ret_offset[func][i], cookie | (behind_call ? COOKIE_BEHIND_CALL : 0));
+	return 0;
 }
 
 /* A function that cannot be probed does not gate the others; only reads and writes together make sense of a stream. */
 static int attach(struct attacher *a, struct file *f, int fd, const struct target *t, uint64_t attached)
 {
-	struct placement list[2 * TARGET_FUNCS];
+	struct plan *plan = xcalloc(1, sizeof(*plan));
 	char path[64];
-	size_t n = 0;
 	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	/* The returns first: an entry without its return would be counted as a call that did not return. */
-	for (int func = 0; func < TARGET_FUNCS; func++)
-		if (t->offset[func])
-			place(list, &n, loader_return(a->loader, func), true, t->offset[func],
-			      loader_cookie(func, t->lib, attached));
-	for (int func = 0; func < TARGET_FUNCS; func++)
-		if (t->offset[func])
-			place(list, &n, loader_entry(a->loader, func), false, t->offset[func],
-			      loader_cookie(func, t->lib, attached));
-	for (size_t i = 0; i < n; i++) {
-		const struct placement *p = &list[i];
-		int e = uprobe_attach(&(struct uprobe){.prog_fd = p->program.fd,
-						       .kind = p->program.kind,
-						       .at_return = p->at_return,
-						       .path = path,
-						       .offsets = p->offsets,
-						       .cookies = loader_caps(a->loader) & LOADER_COOKIES ? p->cookies : NULL,
-						       .n = p->n},
-				      &f->links);
-		if (e)
+	for (int func = 0; func < TARGET_FUNCS; func++) {
+		int e = t->offset[func] ? place_return(plan, a->loader, t, func, loader_cookie(func, t->lib, attached)) : 0;
+
+		if (e && func != TARGET_NEW)
 			err = e;
 	}
+	for (int func = 0; !err && func < TARGET_FUNCS; func++)
+		if (t->offset[func])
+			place(plan, loader_entry(a->loader, func), false, t->offset[func], loader_cookie(func, t->lib, attached));
+	for (size_t i = 0; !err && i < plan->n; i++) {
+		const struct placement *p = &plan->v[i];
+
+		err = uprobe_attach(&(struct uprobe){.prog_fd = p->program.fd,
+						     .kind = p->program.kind,
+						     .at_return = p->at_return,
+						     .path = path,
+						     .offsets = p->offsets,
+						     .cookies = loader_caps(a->loader) & LOADER_COOKIES ? p->cookies : NULL,
+						     .n = p->n},
+				    &f->links);
+	}
+	if (err)
+		uprobe_detach(&f->links);
+	free(plan);
 	return err;
 }
 

@@ -282,6 +282,8 @@ struct loader_program loader_entry(const struct loader *l, int func)
 	    [TARGET_WRITE] = b->progs.tls_write,         [TARGET_WRITE_EX] = b->progs.tls_write_ex,
 	    [TARGET_WRITE_EX2] = b->progs.tls_write_ex2, [TARGET_READ] = b->progs.tls_read,
 	    [TARGET_READ_EX] = b->progs.tls_read_ex,     [TARGET_FREE] = b->progs.tls_free,
+	    [TARGET_CTRL] = b->progs.tls_ctrl,           [TARGET_SNI] = b->progs.tls_sni,
+	    [TARGET_CLEAR] = b->progs.tls_clear,
 	};
 
 	if (transfers(func) && l->caps & LOADER_SESSION)

@@ -7,7 +7,7 @@
 
 #define PLAIN                                                                                                \
 	[TARGET_WRITE] = "SSL_write", [TARGET_READ] = "SSL_read", [TARGET_NEW] = "SSL_new",                  \
-	[TARGET_FREE] = "SSL_free"
+	[TARGET_FREE] = "SSL_free", [TARGET_CLEAR] = "SSL_clear"
 
 const struct tls_lib tls_libs[] = {
     /* OpenSSL 1.1.1 to 3.x (SSL_write_ex2 since 3.3), as a shared library or exported by a program that links

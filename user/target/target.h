@@ -27,6 +27,7 @@ enum target_func {
 	TARGET_CTRL, /* OpenSSL: (tls, cmd, larg, parg), entry only; cmd 55, SSL_CTRL_SET_TLSEXT_HOSTNAME:
 	                parg is the server's name */
 	TARGET_SNI,  /* BoringSSL: (tls, name), entry only */
+	TARGET_CLEAR, /* (tls), entry only: the object will carry another connection */
 	TARGET_FUNCS
 };
 
@@ -102,7 +103,7 @@ unsigned target_call_bytes(const struct target *t);
 /* Whether the return of a function tells what passed; the others are entry only. */
 static inline bool target_returns(enum target_func f)
 {
-	return f != TARGET_FREE && f != TARGET_CTRL && f != TARGET_SNI;
+	return f != TARGET_FREE && f != TARGET_CTRL && f != TARGET_SNI && f != TARGET_CLEAR;
 }
 
 /* Whether all reads and writes can be followed without return probes. */
