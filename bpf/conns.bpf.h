@@ -145,6 +145,7 @@ static __always_inline void conn_on_socket(__u64 tls, const struct socket_ends *
 	rec->head.ts = ts;
 	rec->conn = conn_id(c, tls);
 	__builtin_memcpy(&rec->family, ends, sizeof(*ends));
+	rec->flags = c->flags;
 	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
 }
 

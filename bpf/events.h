@@ -141,7 +141,7 @@ struct ev_peer {
 	struct ev_conn_id conn;
 	__u16 family; /* AF_INET, AF_INET6; addresses and ports in network byte order */
 	__u16 local_port, port;
-	__u16 pad;
+	__u16 flags; /* enum ev_conn_flags */
 	__u8 local_address[16], address[16]; /* AF_INET: the first four bytes */
 };
 
@@ -149,6 +149,8 @@ struct ev_peer {
 struct ev_name {
 	struct ev_head head;
 	struct ev_conn_id conn;
+	__u32 flags; /* enum ev_conn_flags */
+	__u32 pad;
 	char name[EV_NAME_MAX]; /* ends with NUL; cut when longer */
 };
 
@@ -236,7 +238,7 @@ _Static_assert(sizeof(struct ev_exec) == 96, "ev_exec");
 _Static_assert(sizeof(struct ev_exit) == 56, "ev_exit");
 _Static_assert(sizeof(struct ev_conn) == 104, "ev_conn");
 _Static_assert(sizeof(struct ev_peer) == 88, "ev_peer");
-_Static_assert(sizeof(struct ev_name) == 48 + EV_NAME_MAX, "ev_name");
+_Static_assert(sizeof(struct ev_name) == 56 + EV_NAME_MAX, "ev_name");
 _Static_assert(sizeof(struct ev_data) == 72, "ev_data");
 _Static_assert(sizeof(struct ev_watch) == 64, "ev_watch");
 _Static_assert(sizeof(struct ev_clock) == 24, "ev_clock");

@@ -90,10 +90,13 @@ enum call_shape {
 #define LLM_NAMES_MAX 256
 #define REQUEST_LOOK 128 /* bytes of a request line that are looked at; a longer target resumes */
 
+#define VERDICT_ANY_BYTES (~0ull)
+
 /* Arguments of the program judge(), as those of a raw tracepoint. */
 struct verdict {
 	__u64 tls, tgid, gen; /* which generation; another one is not touched */
 	__u64 flags;          /* EV_CONN_IGNORED and its companions */
+	__u64 produced[2];    /* holds only while no more has passed than this, by enum ev_dir; VERDICT_ANY_BYTES: in any case */
 };
 
 /* Global variable, set by the program whoami(): spantap itself, and how deep its pid namespace lies. */

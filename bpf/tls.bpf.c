@@ -309,6 +309,8 @@ static __always_inline int on_server_name(__u64 tls, __u64 name)
 	rec->head.size = sizeof(*rec);
 	rec->head.ts = bpf_ktime_get_boot_ns();
 	rec->conn = conn_id(c, tls);
+	rec->flags = c->flags;
+	rec->pad = 0;
 	if (bpf_probe_read_user_str(rec->name, sizeof(rec->name), (void *)name) <= 0)
 		rec->name[0] = '\0';
 	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
@@ -339,7 +341,11 @@ int judge(struct bpf_raw_tracepoint_args *ctx)
 	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
 	const __u32 verdict = EV_CONN_IGNORED | EV_CONN_FINAL | EV_CONN_SERVER | EV_CONN_ANY;
 
-	if (c && c->gen == ctx->args[2])
-		c->flags = (c->flags & ~verdict) | ((__u32)ctx->args[3] & verdict);
+	if (!c || c->gen != ctx->args[2])
+		return 0;
+	for (int dir = 0; dir < 2; dir++)
+		if (ctx->args[4 + dir] != VERDICT_ANY_BYTES && ctx->args[4 + dir] != c->produced[dir])
+			return 0;
+	c->flags = (c->flags & ~verdict) | ((__u32)ctx->args[3] & verdict);
 	return 0;
 }

@@ -11,6 +11,8 @@ struct pipeline {
 	struct streams *streams;
 	struct llm *llm;
 	struct spans *spans;
+	struct verdicts *verdicts;
+	struct pipeline_conn *current; /* whose bytes are being parsed */
 	struct clock_map clock;
 	uint64_t records, bad_records, poisoned;
 	uint64_t ticked; /* time of the latest tick */
@@ -20,7 +22,88 @@ struct pipeline_conn {
 	struct pipeline *pipeline;
 	struct ev_proc proc;
 	struct proto_conn *proto;
+	struct verdict_conn verdict;
 };
+
+/* --- between proto and llm: what verdicts rest on --- */
+
+static void on_request(void *ctx, struct exchange *x)
+{
+	struct pipeline_conn *c = ctx;
+
+	verdict_begin(c->pipeline->verdicts, &c->verdict, x);
+	llm_proto_events.request(c->pipeline->llm, x);
+}
+
+static void on_request_body(void *ctx, struct exchange *x, uint64_t ts, struct slice s)
+{
+	llm_proto_events.request_body(((struct pipeline_conn *)ctx)->pipeline->llm, x, ts, s);
+}
+
+static void on_request_end(void *ctx, struct exchange *x)
+{
+	llm_proto_events.request_end(((struct pipeline_conn *)ctx)->pipeline->llm, x);
+}
+
+static void on_response(void *ctx, struct exchange *x)
+{
+	llm_proto_events.response(((struct pipeline_conn *)ctx)->pipeline->llm, x);
+}
+
+static void on_response_body(void *ctx, struct exchange *x, uint64_t ts, struct slice s)
+{
+	llm_proto_events.response_body(((struct pipeline_conn *)ctx)->pipeline->llm, x, ts, s);
+}
+
+static void on_body_gap(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, uint64_t n)
+{
+	llm_proto_events.body_gap(((struct pipeline_conn *)ctx)->pipeline->llm, x, dir, ts, n);
+}
+
+static void on_message(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, struct slice s, bool text)
+{
+	if (llm_proto_events.message)
+		llm_proto_events.message(((struct pipeline_conn *)ctx)->pipeline->llm, x, dir, ts, s, text);
+}
+
+static void on_end(void *ctx, struct exchange *x)
+{
+	struct pipeline_conn *c = ctx;
+
+	llm_proto_events.end(c->pipeline->llm, x);
+	verdict_end(c->pipeline->verdicts, &c->verdict, x);
+}
+
+static const struct proto_events proto_events = {
+    .request = on_request,
+    .request_body = on_request_body,
+    .request_end = on_request_end,
+    .response = on_response,
+    .response_body = on_response_body,
+    .body_gap = on_body_gap,
+    .message = on_message,
+    .end = on_end,
+};
+
+/* --- between llm and span --- */
+
+static void on_llm_begin(void *ctx, struct llm_call *call)
+{
+	struct pipeline *p = ctx;
+
+	if (p->current)
+		verdict_llm(p->verdicts, &p->current->verdict);
+	spans_llm_events.begin(p->spans, call);
+}
+
+static void on_llm_end(void *ctx, struct llm_call *call)
+{
+	spans_llm_events.end(((struct pipeline *)ctx)->spans, call);
+}
+
+static const struct llm_events llm_events = {.begin = on_llm_begin, .end = on_llm_end};
+
+/* --- between stream and proto --- */
 
 static void *on_open(void *ctx, const struct conn_info *info)
 {
@@ -28,30 +111,48 @@ static void *on_open(void *ctx, const struct conn_info *info)
 
 	c->pipeline = ctx;
 	c->proc = info->id.proc;
-	c->proto = proto_open(&llm_proto_events, c->pipeline->llm, info);
+	c->proto = proto_open(&proto_events, c, info);
+	verdict_open(c->pipeline->verdicts, &c->verdict, info);
 	return c;
+}
+
+static void parsed(struct pipeline_conn *c)
+{
+	c->pipeline->current = NULL;
+	if (proto_is_unknown(c->proto))
+		verdict_none(c->pipeline->verdicts, &c->verdict);
+	verdict_work(c->pipeline->verdicts, &c->verdict);
 }
 
 static void on_bytes(void *conn, enum ev_dir dir, uint64_t ts, struct slice bytes)
 {
 	struct pipeline_conn *c = conn;
 
+	c->pipeline->current = c;
+	c->verdict.produced[dir] += bytes.n;
 	proto_feed(c->proto, dir, ts, bytes);
+	parsed(c);
 }
 
 static void on_gap(void *conn, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause)
 {
 	struct pipeline_conn *c = conn;
 
+	c->pipeline->current = c;
+	c->verdict.produced[dir] += n;
 	spans_traffic_lost(c->pipeline->spans, &c->proc, ts);
 	proto_gap(c->proto, dir, ts, n, cause);
+	parsed(c);
 }
 
 static void on_close(void *conn, uint64_t ts, bool complete)
 {
 	struct pipeline_conn *c = conn;
 
+	c->pipeline->current = c;
 	proto_close(c->proto, ts, complete);
+	c->pipeline->current = NULL;
+	verdict_close(c->pipeline->verdicts, &c->verdict);
 	free(c);
 }
 
@@ -65,9 +166,21 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 
 	memcpy(conf.instance, instance, sizeof(conf.instance));
 	p->spans = spans_new(&conf, ev, ctx);
-	p->llm = llm_new(&spans_llm_events, p->spans);
+	p->llm = llm_new(&llm_events, p);
+	p->verdicts = verdicts_new(NULL, NULL);
 	p->streams = streams_new(&stream_events, p);
 	return p;
+}
+
+void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx)
+{
+	verdicts_free(p->verdicts);
+	p->verdicts = verdicts_new(judge, ctx);
+}
+
+struct verdicts *pipeline_verdicts(struct pipeline *p)
+{
+	return p->verdicts;
 }
 
 /* The record as its type, NULL when it is too short to be one. */
@@ -97,6 +210,24 @@ static int on_exec(struct pipeline *p, const struct ev_head *rec)
 	return 0;
 }
 
+static void on_totals(struct pipeline *p, const struct ev_conn *rec)
+{
+	struct pipeline_conn *c = streams_find(p->streams, &rec->conn);
+
+	if (c)
+		verdict_totals(p->verdicts, &c->verdict, rec);
+	streams_conn(p->streams, rec);
+}
+
+static void on_name(struct pipeline *p, const struct ev_name *rec)
+{
+	streams_name(p->streams, rec);
+
+	struct pipeline_conn *c = streams_find(p->streams, &rec->conn);
+	if (c)
+		verdict_name(p->verdicts, &c->verdict, slice_str(c->verdict.info->server_name));
+}
+
 static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
 {
 	switch (rec->type) {
@@ -119,12 +250,18 @@ static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
 	case EV_TOTALS:
 		if (!RECORD(rec, struct ev_conn))
 			return -EBADMSG;
-		streams_conn(p->streams, RECORD(rec, struct ev_conn));
+		on_totals(p, RECORD(rec, struct ev_conn));
 		return 0;
 	case EV_PEER:
-		return RECORD(rec, struct ev_peer) ? 0 : -EBADMSG;
+		if (!RECORD(rec, struct ev_peer))
+			return -EBADMSG;
+		streams_peer(p->streams, RECORD(rec, struct ev_peer));
+		return 0;
 	case EV_NAME:
-		return RECORD(rec, struct ev_name) ? 0 : -EBADMSG;
+		if (!RECORD(rec, struct ev_name))
+			return -EBADMSG;
+		on_name(p, RECORD(rec, struct ev_name));
+		return 0;
 	case EV_CLOCK:
 		if (!RECORD(rec, struct ev_clock))
 			return -EBADMSG;
@@ -187,5 +324,6 @@ void pipeline_free(struct pipeline *p)
 	streams_free(p->streams);
 	llm_free(p->llm);
 	spans_free(p->spans);
+	verdicts_free(p->verdicts);
 	free(p);
 }

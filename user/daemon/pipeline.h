@@ -3,12 +3,15 @@
 #ifndef SPANTAP_PIPELINE_H
 #define SPANTAP_PIPELINE_H
 
+#include "daemon/verdict.h"
 #include "span/span.h"
 
 struct pipeline;
 
 struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const struct span_events *ev,
 			      void *ctx);
+/* Verdicts on connections go to `judge` from now on (verdict.h). */
+void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx);
 /*
  * One record of a ring or a recording; `poison`: it crashed an earlier decode
  * and is treated as a hole.  0, or -EBADMSG for a record that is no valid one
@@ -26,6 +29,8 @@ struct pipeline_stats {
 	uint64_t records, bad_records, poisoned;
 };
 
+/* Hosts and what was ignored of them, for the status. */
+struct verdicts *pipeline_verdicts(struct pipeline *p);
 struct pipeline_stats pipeline_stats(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 

@@ -10,9 +10,6 @@
 #ifndef SPANTAP_MESSAGE_H
 #define SPANTAP_MESSAGE_H
 
-#include <linux/types.h>
-
-#include "../../bpf/events.h"
 #include "base/slice.h"
 
 #define MSG_MAX     (60 * 1024) /* payload; fits the default socket buffer several times */
@@ -27,7 +24,7 @@ enum msg_type {
 	MSG_END,       /* probe -> decode: the capture has ended; decode -> sink: no span follows, struct sink_summary */
 	MSG_DONE,      /* the role has flushed everything and ends */
 	MSG_INSPECT,   /* probe -> inspect: a file descriptor; inspect -> probe: struct target */
-	MSG_JUDGE,     /* decode -> probe: struct msg_judge */
+	MSG_JUDGE,     /* decode -> probe: struct verdict of state.h */
 	MSG_STATUS,    /* probe -> sink, decode -> sink: struct msg_status, then a JSON object: what `spantap status` shows of it */
 	/* decode to sink, and back */
 	MSG_RESET,     /* a new decode: what it has half sent is void */
@@ -40,13 +37,6 @@ struct msg_span {
 	uint64_t serial; /* of the span, from 1, by one decode */
 	uint32_t offset; /* of this part */
 	uint32_t total;  /* size of the encoded span */
-};
-
-/* A verdict on a connection: which generation of which TLS object, enum ev_conn_flags (EV_CONN_IGNORED and its companions, or 0). */
-struct msg_judge {
-	struct ev_conn_id conn;
-	uint32_t flags;
-	uint32_t pad;
 };
 
 enum status_part { STATUS_PROBE = 0, STATUS_DECODE = 1 };

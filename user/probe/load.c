@@ -434,10 +434,9 @@ void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx)
 	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), sweep_one, &s);
 }
 
-void loader_judge(struct loader *l, const struct ev_conn_id *conn, uint32_t flags)
+void loader_judge(struct loader *l, const struct verdict *v)
 {
-	struct verdict v = {.tls = conn->tls, .tgid = conn->proc.tgid, .gen = conn->gen, .flags = flags};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &v, .ctx_size_in = sizeof(v));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = v, .ctx_size_in = sizeof(*v));
 
 	bpf_prog_test_run_opts(bpf_program__fd(l->bpf->progs.judge), &opts);
 }

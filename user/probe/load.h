@@ -87,8 +87,8 @@ void loader_stop(struct loader *l);     /* record nothing more; cheap and at onc
 typedef int (*loader_emit)(void *ctx, const struct ev_conn *rec);
 void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx);
 
-/* User space's verdict on a generation; `flags`: EV_CONN_IGNORED and its companions. */
-void loader_judge(struct loader *l, const struct ev_conn_id *conn, uint32_t flags);
+/* User space's verdict on a connection. */
+void loader_judge(struct loader *l, const struct verdict *v);
 /* A name that the target of an LLM request may end with (state.h). */
 void loader_llm_name(struct loader *l, const char *name, size_t n);
 

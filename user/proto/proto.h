@@ -116,6 +116,8 @@ struct proto_conn;
 struct proto_conn *proto_open(const struct proto_events *ev, void *ctx, const struct conn_info *info);
 void proto_feed(struct proto_conn *c, enum ev_dir dir, uint64_t ts, struct slice bytes);
 void proto_gap(struct proto_conn *c, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause);
+/* It speaks none of the protocols: nothing will be reported of it. */
+bool proto_is_unknown(const struct proto_conn *c);
 /* Ends what is open (close-delimited bodies end well if `complete`), frees. */
 void proto_close(struct proto_conn *c, uint64_t ts, bool complete);
 

@@ -108,6 +108,11 @@ void proto_feed(struct proto_conn *c, enum ev_dir dir, uint64_t ts, struct slice
 		c->protocol->feed(c->p, dir, ts, bytes);
 }
 
+bool proto_is_unknown(const struct proto_conn *c)
+{
+	return c->none;
+}
+
 void proto_gap(struct proto_conn *c, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause)
 {
 	if (!n)

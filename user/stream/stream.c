@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/map.h"
@@ -87,7 +89,7 @@ static struct conn *conn_find(struct streams *ss, const struct ev_conn_id *id)
 	return map_get(&ss->conns, &key, sizeof(key));
 }
 
-static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, uint64_t ts, unsigned lib, bool late)
+static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, uint64_t ts, unsigned lib, unsigned flags)
 {
 	if (ss->conns.n >= STREAMS_MAX) {
 		ss->stats.refused++;
@@ -95,7 +97,11 @@ static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, u
 	}
 
 	struct conn *c = xcalloc(1, sizeof(*c));
-	c->info = (struct conn_info){.id = *id, .lib = (enum ev_lib)lib, .late = late, .first_ts = ts};
+	c->info = (struct conn_info){.id = *id,
+				     .lib = (enum ev_lib)lib,
+				     .late = flags & EV_CONN_LATE,
+				     .resumed = flags & EV_CONN_RESUMED,
+				     .first_ts = ts};
 
 	struct conn_key key = key_of(id);
 	map_put(&ss->conns, &key, sizeof(key), c);
@@ -188,9 +194,11 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 	uint64_t ts = rec->head.ts;
 
 	if (!c)
-		c = conn_open(ss, &rec->conn, ts, rec->lib, rec->flags & EV_DATA_LATE);
+		c = conn_open(ss, &rec->conn, ts, rec->lib,
+			      (rec->flags & EV_DATA_LATE ? EV_CONN_LATE : 0) | (rec->flags & EV_DATA_RESUMED ? EV_CONN_RESUMED : 0));
 	if (!c)
 		return;
+	c->info.lib = (enum ev_lib)rec->lib;
 
 	struct direction *d = &c->dir[dir];
 	uint64_t end = rec->offset + rec->len;
@@ -227,6 +235,36 @@ void streams_poison(struct streams *ss, const struct ev_data *rec)
 	data(ss, rec, true);
 }
 
+void streams_peer(struct streams *ss, const struct ev_peer *rec)
+{
+	struct conn *c = conn_find(ss, &rec->conn);
+
+	if (!c)
+		c = conn_open(ss, &rec->conn, rec->head.ts, EV_LIB_UNKNOWN, rec->flags);
+	if (!c)
+		return;
+	c->info.family = rec->family;
+	c->info.port = be16toh(rec->port);
+	memcpy(c->info.address, rec->address, sizeof(c->info.address));
+}
+
+void streams_name(struct streams *ss, const struct ev_name *rec)
+{
+	struct conn *c = conn_find(ss, &rec->conn);
+
+	if (!c)
+		c = conn_open(ss, &rec->conn, rec->head.ts, EV_LIB_UNKNOWN, rec->flags);
+	if (c)
+		memcpy(c->info.server_name, rec->name, strnlen(rec->name, EV_NAME_MAX - 1));
+}
+
+void *streams_find(struct streams *ss, const struct ev_conn_id *id)
+{
+	struct conn *c = conn_find(ss, id);
+
+	return c ? c->down : NULL;
+}
+
 void streams_conn(struct streams *ss, const struct ev_conn *rec)
 {
 	struct conn *c = conn_find(ss, &rec->conn);
@@ -234,7 +272,7 @@ void streams_conn(struct streams *ss, const struct ev_conn *rec)
 	if (!c && rec->produced[0] + rec->produced[1] == 0)
 		return;
 	if (!c)
-		c = conn_open(ss, &rec->conn, rec->head.ts, rec->lib, rec->flags & EV_CONN_LATE);
+		c = conn_open(ss, &rec->conn, rec->head.ts, rec->lib, rec->flags);
 	if (!c)
 		return;
 	c->counted = true;

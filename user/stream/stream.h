@@ -34,6 +34,11 @@ struct conn_info {
 	struct ev_conn_id id;
 	enum ev_lib lib;
 	bool late;         /* the connection may be older than the attachment */
+	bool resumed;      /* it was ignored before, and begins with a request here */
+	uint16_t family;   /* of `address`: AF_INET, AF_INET6; 0: the peer is not known */
+	uint16_t port;     /* host byte order */
+	uint8_t address[16];
+	char server_name[EV_NAME_MAX]; /* that the client asked for (SNI); "" when it did not */
 	uint64_t first_ts; /* of its first record */
 };
 
@@ -63,6 +68,11 @@ struct stream_stats {
 struct streams *streams_new(const struct stream_events *ev, void *ctx);
 /* `data` has data->len payload bytes behind it unless EV_DATA_UNREADABLE is set; checked by the caller. */
 void streams_data(struct streams *ss, const struct ev_data *data);
+/* What is known of a connection beside its bytes; they may come before its first bytes, and later. */
+void streams_peer(struct streams *ss, const struct ev_peer *rec);
+void streams_name(struct streams *ss, const struct ev_name *rec);
+/* What open() returned for this connection, NULL when it is not open. */
+void *streams_find(struct streams *ss, const struct ev_conn_id *id);
 /* EV_CONN_CLOSE and EV_TOTALS. */
 void streams_conn(struct streams *ss, const struct ev_conn *rec);
 /* The process is gone: its connections can produce nothing more. */
