@@ -192,7 +192,8 @@ struct ev_watch {
 	__u64 dev; /* EV_WATCH_EXEC, EV_WATCH_ASK: of the executable */
 	__u64 ino;
 	__u32 what; /* enum ev_watch_what */
-	__u32 pad[3];
+	__u32 wire, plain; /* EV_WATCH_EXIT: its TLS connections on the wire, and TLS objects with plaintext */
+	__u32 pad;
 };
 
 /* Wall clock = boot clock + offset, from head.ts on. */

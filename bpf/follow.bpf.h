@@ -53,9 +53,12 @@ static __always_inline __u32 pid_in_our_namespace(struct task_struct *task)
 
 	if (!pid || BPF_CORE_READ(pid, level) < level || level > 32)
 		return 0;
-	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      numbers + level * bpf_core_type_size(struct upid) + bpf_core_field_offset(struct upid, nr));
+	void *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+	__u64 ns = 0;
+	bpf_probe_read_kernel(&ns, sizeof(ns), number + bpf_core_field_offset(struct upid, ns));
+	if (ns != self.ns)
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr), number + bpf_core_field_offset(struct upid, nr));
 	return nr;
 }
 

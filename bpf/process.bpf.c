@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* process.bpf.c - fork, exec and exit of the followed processes, and which processes are followed. */
 #include "calls.bpf.h"
-#include "compat.bpf.h"
+#include "facts.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -13,12 +13,20 @@ int whoami(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	struct inode *exe = BPF_CORE_READ(task, mm, exe_file, f_inode);
+
 	self.tgid = BPF_CORE_READ(task, tgid);
-	self.level = BPF_CORE_READ(task, group_leader, thread_pid, level);
+	self.level = BPF_CORE_READ(pid, level);
+	bpf_probe_read_kernel(&self.ns, sizeof(self.ns),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				  (self.level & 31) * bpf_core_type_size(struct upid) + bpf_core_field_offset(struct upid, ns));
+	self.dev = BPF_CORE_READ(exe, i_sb, s_dev);
+	self.ino = BPF_CORE_READ(exe, i_ino);
 	return 0;
 }
 
-static __always_inline void watch(__u32 what, const struct ev_proc *proc, __u64 ts, __u64 dev, __u64 ino)
+static __always_inline void watch(const struct ev_watch *what)
 {
 	struct ev_watch *w = bpf_ringbuf_reserve(&watch_ring, sizeof(*w), 0);
 
@@ -26,14 +34,9 @@ static __always_inline void watch(__u32 what, const struct ev_proc *proc, __u64 
 		count(EV_COUNT_WATCH_LOST, 1);
 		return;
 	}
-	__builtin_memset(w, 0, sizeof(*w));
+	__builtin_memcpy(w, what, sizeof(*w));
 	w->head.type = EV_WATCH;
 	w->head.size = sizeof(*w);
-	w->head.ts = ts;
-	w->proc = *proc;
-	w->dev = dev;
-	w->ino = ino;
-	w->what = what;
 	bpf_ringbuf_submit(w, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -94,20 +97,6 @@ struct {
 	__type(value, __u32);
 } selected SEC(".maps");
 
-/* The node of the process's cgroup: in the v2 hierarchy; where that is the root, in the v1 memory controller's. */
-static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
-{
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct kernfs_node *node = BPF_CORE_READ(set, dfl_cgrp, kn);
-
-	if (kernfs_parent(node) || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
-		return node;
-	struct cgroup_subsys_state *css = NULL;
-	__u64 index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
-	bpf_probe_read_kernel(&css, sizeof(css), (void *)set + bpf_core_field_offset(struct css_set, subsys) + index * sizeof(css));
-	return css ? BPF_CORE_READ(css, cgroup, kn) : node;
-}
-
 /* Whether a rule that the kernel can decide chooses the program that the current process has just executed. */
 static __always_inline bool selects(struct task_struct *task, const struct inode *inode)
 {
@@ -115,8 +104,8 @@ static __always_inline bool selects(struct task_struct *task, const struct inode
 
 	if (bpf_map_lookup_elem(&selected, &key))
 		return true;
-	key.kind = SELECT_COMM;
-	bpf_probe_read_kernel(&key.a, 16, &task->comm);
+	key = (struct select_key){.kind = SELECT_COMM};
+	bpf_probe_read_kernel_str(&key.a, EV_COMM, &task->comm); /* what stands behind its NUL is not its name */
 	if (bpf_map_lookup_elem(&selected, &key))
 		return true;
 	key.kind = SELECT_CGROUP;
@@ -129,71 +118,6 @@ static __always_inline bool selects(struct task_struct *task, const struct inode
 		node = kernfs_parent(node);
 	}
 	return false;
-}
-
-#define NAME_ROOM 256 /* NAME_MAX and its NUL */
-#define EXEC_TAIL (EV_CWD_MAX + NAME_ROOM + EV_CGROUP_MAX + NAME_ROOM) /* of an exec record, behind argv */
-
-/*
- * Writes the names of the working directory, innermost first, behind argv,
- * where there is room for EV_CWD_MAX + NAME_ROOM bytes.  A bounded walk up the
- * dentries, over mount points, to the process's root.  The length is kept in
- * the record, not in a register: the verifier forgets what it knew of memory,
- * so all iterations look alike to it and are verified once.
- */
-static __always_inline void read_cwd(struct task_struct *task, struct ev_exec *rec, __u8 *out)
-{
-	volatile __u32 *len = &rec->cwd_len;
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry), *root = BPF_CORE_READ(fs, root.dentry);
-	struct vfsmount *mnt = BPF_CORE_READ(fs, pwd.mnt), *root_mnt = BPF_CORE_READ(fs, root.mnt);
-
-	*len = 0;
-	for (int i = 0; i < EV_CWD_DEPTH; i++) {
-		if (!dentry || !mnt || (dentry == root && mnt == root_mnt))
-			return;
-		if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
-			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-			struct mount *up = BPF_CORE_READ(m, mnt_parent);
-
-			if (up == m)
-				return;
-			dentry = BPF_CORE_READ(m, mnt_mountpoint);
-			mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
-			continue;
-		}
-		__u64 used = *len;
-		if (used >= EV_CWD_MAX)
-			break;
-		long n = bpf_probe_read_kernel_str(out + used, NAME_ROOM, BPF_CORE_READ(dentry, d_name.name));
-		if (n <= 1)
-			break;
-		*len = used + n;
-		dentry = BPF_CORE_READ(dentry, d_parent);
-	}
-	rec->flags |= EV_EXEC_CWD_CUT;
-}
-
-/* The same of the process's cgroup, behind argv and cwd. */
-static __always_inline void read_cgroup(struct task_struct *task, struct ev_exec *rec, __u8 *out)
-{
-	volatile __u32 *len = &rec->cgroup_len;
-	struct kernfs_node *node = cgroup_node(task);
-
-	rec->cgroup = BPF_CORE_READ(node, id);
-	*len = 0;
-	for (int i = 0; i < EV_CGROUP_DEPTH && node; i++) {
-		struct kernfs_node *parent = kernfs_parent(node);
-		__u64 used = *len;
-
-		if (!parent || used >= EV_CGROUP_MAX)
-			return;
-		long n = bpf_probe_read_kernel_str(out + used, NAME_ROOM, BPF_CORE_READ(node, name));
-		if (n <= 1)
-			return;
-		*len = used + n;
-		node = parent;
-	}
 }
 
 /* Reserves, fills and submits an exec record with room for `room` (a constant power of two) bytes of argv. */
@@ -238,15 +162,22 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	f = bpf_map_lookup_elem(&followed, &tgid);
 	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	bool ours = (__u32)BPF_CORE_READ(parent, tgid) == self.tgid;
+	bool spantap = BPF_CORE_READ(inode, i_ino) == self.ino && BPF_CORE_READ(inode, i_sb, s_dev) == self.dev;
+	bool ours = spantap || (__u32)BPF_CORE_READ(parent, tgid) == self.tgid;
+	if (f && spantap && control.all) {
+		bpf_map_delete_elem(&followed, &tgid);
+		return 0;
+	}
 	if (!f && control.select && !ours && selects(task, inode))
 		f = follow(task, parent, 0);
 	if (!f) {
 		if (control.ask && !ours) {
-			struct ev_proc proc = proc_of(task);
-
-			watch(EV_WATCH_ASK, &proc, bpf_ktime_get_boot_ns(), BPF_CORE_READ(inode, i_sb, s_dev),
-			      BPF_CORE_READ(inode, i_ino));
+			struct ev_watch w = {.head.ts = bpf_ktime_get_boot_ns(),
+					     .proc = proc_of(task),
+					     .dev = BPF_CORE_READ(inode, i_sb, s_dev),
+					     .ino = BPF_CORE_READ(inode, i_ino),
+					     .what = EV_WATCH_ASK};
+			watch(&w);
 		}
 		return 0;
 	}
@@ -279,7 +210,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		ok = emit_exec(task, &head, arg_start, argv_len, EV_ARGV_MAX);
 	if (!ok)
 		count(EV_COUNT_LIFE_LOST, 1);
-	watch(EV_WATCH_EXEC, &head.proc, head.head.ts, head.dev, head.ino);
+	struct ev_watch w = {
+	    .head.ts = head.head.ts, .proc = head.proc, .dev = head.dev, .ino = head.ino, .what = EV_WATCH_EXEC};
+	watch(&w);
 	return 0;
 }
 
@@ -308,6 +241,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	struct ev_proc proc = f->proc;
+	struct ev_watch w = {.proc = proc, .what = EV_WATCH_EXIT, .wire = f->wire, .plain = f->plain};
 	if (bpf_map_delete_elem(&followed, &tgid))
 		return 0;
 
@@ -327,6 +261,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	} else {
 		count(EV_COUNT_LIFE_LOST, 1);
 	}
-	watch(EV_WATCH_EXIT, &proc, bpf_ktime_get_boot_ns(), 0, 0);
+	w.head.ts = bpf_ktime_get_boot_ns();
+	watch(&w);
 	return 0;
 }

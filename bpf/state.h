@@ -99,10 +99,25 @@ struct verdict {
 	__u64 produced[2];    /* holds only while no more has passed than this, by enum ev_dir; VERDICT_ANY_BYTES: in any case */
 };
 
-/* Global variable, set by the program whoami(): spantap itself, and how deep its pid namespace lies. */
+/* Global variable, set by the program whoami(): spantap itself, its program, and its pid namespace. */
 struct self {
 	__u32 tgid;
-	__u32 level;
+	__u32 level; /* how deep the namespace lies, 0: the initial one */
+	__u64 ns;    /* address of the namespace */
+	__u64 dev, ino; /* of spantap's executable */
+};
+
+/*
+ * What the iterator each_process() writes of every process that our pid
+ * namespace knows: this, the names of its working directory (exec.cwd_len
+ * bytes) and of its cgroup (exec.cgroup_len), as in an exec record.
+ */
+struct process_facts {
+	__u32 size; /* of it all */
+	__u32 pad;
+	struct ev_proc parent;
+	__u64 cgroups[EV_CGROUP_DEPTH]; /* ids of its cgroup and of those above it, then 0 */
+	struct ev_exec exec;            /* EV_EXEC_FOUND, no arguments */
 };
 
 /* Global variable, written by user space. */

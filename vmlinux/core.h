@@ -19,8 +19,11 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct pid_namespace;
+
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
@@ -71,6 +74,7 @@ struct fs_struct {
 
 struct mm_struct {
 	unsigned long arg_start, arg_end;
+	struct file *exe_file;
 };
 
 typedef struct {
@@ -145,6 +149,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct sched_entity se;
 	int pid, tgid;
+	unsigned int flags;
 	int exit_code;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
@@ -158,6 +163,17 @@ struct task_struct {
 
 struct linux_binprm {
 	struct file *file;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -181,5 +197,6 @@ struct pt_regs {
 #pragma clang attribute pop
 
 #define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 #endif

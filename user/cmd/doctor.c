@@ -9,7 +9,7 @@
 #include "cmd/json.h"
 #include "cmd/target_report.h"
 #include "probe/attach.h"
-#include "probe/discover.h"
+#include "probe/places.h"
 #include "probe/features.h"
 
 static const char usage[] =
@@ -106,7 +106,7 @@ static int run(int argc, char **argv)
 		ok &= report_feature(&out, f);
 	buf_adds(&out, "TLS libraries\n");
 	size_t before = out.n;
-	discover_libraries(report_library, &out);
+	places_report(report_library, &out);
 	if (out.n == before)
 		buf_adds(
 		    &out,

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "cmd/outputs.h"
+#include "cmd/capture_options.h"
 #include "probe/features.h"
 #include "span/redact.h"
 
@@ -16,17 +16,13 @@ static const char usage[] =
     "Runs CMD and shows what it and its descendants said to language models, and the\n"
     "processes that came of it, as a tree on stderr when CMD has ended. Stdin and\n"
     "stdout are CMD's alone; CMD is neither changed nor slowed down noticeably.\n"
-    "\n" OUTPUT_USAGE
-    "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"
-    "                        --content full; FILE must not exist\n"
+    "\n" CAPTURE_USAGE
     "  --user NAME           run CMD as this user (default: who called sudo, else yourself)\n"
-    "  --verbose             say what is attached\n"
     "\n"
     "Exit code: CMD's own, 128+N when signal N ended it; 125 spantap failed before CMD\n"
     "started (CMD was not started then), 126 CMD is not executable, 127 not found.\n";
 
-static const struct option options[] = {OUTPUT_OPTIONS,
-					{"record", required_argument, NULL, 'r'},
+static const struct option options[] = {CAPTURE_OPTIONS,
 					{"user", required_argument, NULL, 'u'},
 					{"help", no_argument, NULL, 'h'},
 					{NULL, 0, NULL, 0}};
@@ -89,23 +85,18 @@ static int run(int argc, char **argv)
 			return CMD_OK;
 		if (opt == CMD_OPTION_WRONG)
 			return EXIT_SPANTAP;
-		if (outputs_option(&cmd_run, opt, &cap.out, &code))
+		if (capture_option(&cmd_run, opt, &cap, &code))
 			continue;
 		if (code)
 			return EXIT_SPANTAP;
-		if (opt == 'r')
-			cap.out.record_file = optarg;
-		else
-			user = optarg;
+		user = optarg;
 	}
 	if (!argv[optind]) {
 		cmd_usage_error(&cmd_run, "no CMD given");
 		return EXIT_SPANTAP;
 	}
-	if (cap.out.record_file && cap.out.sink.content != CONTENT_FULL) {
-		cmd_usage_error(&cmd_run, "--record keeps raw traffic with its secrets: it needs --content full");
+	if (capture_options_check(&cmd_run, &cap))
 		return EXIT_SPANTAP;
-	}
 	cap.argv = argv + optind;
 	if (find_user(user, &cap) || outputs_finish(&cmd_run, &cap.out, cap.cmd_uid, cap.cmd_gid))
 		return EXIT_SPANTAP;

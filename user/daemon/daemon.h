@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "probe/select.h"
 #include "sink/sink.h"
 #include "span/span.h"
 
@@ -54,12 +55,12 @@ struct outputs {
 
 void sink_wire_encode(struct buf *out, const struct outputs *o);
 
-/*
- * The capture of one command, in the process that is privileged (probe.c).
- * Returns the exit code of `spantap run`: CMD's own, or 125 to 127.
- */
+/* A capture, in the process that is privileged (probe.c). */
 struct capture {
 	struct outputs out;
+	struct selection *selection; /* of capture_record() */
+	unsigned without;            /* enum loader_cap: not to be used, although the kernel has them */
+	bool llm_only;               /* --http llm */
 	char *const *argv;        /* CMD, NULL-terminated */
 	const char *user;         /* CMD's user name; NULL: keep ours */
 	uid_t cmd_uid;
@@ -67,7 +68,11 @@ struct capture {
 	const char *cmd_home;     /* NULL: leave the environment alone */
 };
 
+/* Of one command. Returns the exit code of `spantap run`: CMD's own, or 125 to 127. */
 int capture_run(const struct capture *cap);
+
+/* Of processes that run already and of those that will match, until SIGINT or SIGTERM. Returns 0, or 1 after saying why not. */
+int capture_record(const struct capture *cap);
 
 /* Decodes a recording with the same processes, without privileges. Returns 0, or 1 after saying why not. */
 int capture_replay(const struct outputs *out, int recording_fd);

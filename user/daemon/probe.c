@@ -30,10 +30,13 @@
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "probe/discover.h"
+#include "probe/places.h"
 #include "probe/procfs.h"
+#include "sink/summary.h"
 
 #define START_MS        15000 /* a role has to be ready by then */
 #define SWEEP_MS        200   /* after a process ended: report and forget its connections */
+#define TICK_MS       1000  /* what is done from time to time is looked at so often */
 #define DRAIN_NS        2000000000ull /* after CMD ended, for what the rings still hold */
 #define FLUSH_NS        300000000000ull /* after CMD ended, for decode and sink to write what they hold; a signal ends it */
 #define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
@@ -66,10 +69,11 @@ struct probe {
 
 	pid_t cmd;
 	int cmd_status;
-	bool cmd_ended, ending, end_sent, impatient;
+	bool cmd_ended, stopped, ending, end_sent, impatient;
 	bool sweep_due;
 	uint64_t sweep_at;
-	uint64_t life_lost;
+	uint64_t life_lost; /* told to decode */
+	uint64_t not_told;  /* records of processes found that decode did not take */
 	unsigned crashes;
 	uint64_t crash_window, decode_again_at; /* 0: now */
 	struct msg msg;
@@ -359,7 +363,8 @@ static int start_cmd(struct probe *p, const struct capture *cap)
 	close(go[0]);
 	close(report[1]);
 	if (p->cmd > 0)
-		p->discover = discover_start(p->attacher, p->loader, p->cmd);
+		p->discover =
+		    discover_start(&(struct discover_conf){.attacher = p->attacher, .loader = p->loader, .cmd = p->cmd});
 	if (!p->discover) {
 		log_warn("cannot %s: %s", p->cmd > 0 ? "watch CMD's mappings" : "fork", strerror(errno));
 		close(go[1]);
@@ -381,6 +386,7 @@ static int start_cmd(struct probe *p, const struct capture *cap)
 /*
  * Signals sent to us by a process are CMD's; those that the terminal sends have
  * reached it already.  When CMD has ended they mean us: wait no longer.
+ * Without CMD they end the recording; a second one means: wait no longer.
  */
 static void on_signals(struct probe *p)
 {
@@ -391,12 +397,28 @@ static void on_signals(struct probe *p)
 			continue;
 		if (p->ending)
 			p->impatient |= info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM;
-		else if (info.ssi_code <= 0 && p->cmd > 0 && !p->cmd_ended)
+		else if (p->cmd <= 0)
+			p->stopped |= info.ssi_signo != SIGCONT;
+		else if (info.ssi_code <= 0 && !p->cmd_ended)
 			kill(p->cmd, (int)info.ssi_signo);
 	}
 }
 
 /* --- what only the kernel side knows --- */
+
+#define TAKE_MS 1000 /* decode's drain thread takes what we send at once, or is gone */
+
+/* A record of a process that ran already; there may be thousands, more than the socket holds. */
+static int send_found(void *ctx, const struct ev_head *rec)
+{
+	struct probe *p = ctx;
+	struct pollfd fd = {.fd = p->decode.sock[0], .events = POLLOUT};
+	int err;
+
+	while ((err = msg_send(fd.fd, MSG_RECORD, slice_of(rec, rec->size), NULL, 0)) == -EAGAIN && poll(&fd, 1, TAKE_MS) > 0)
+		;
+	return err;
+}
 
 static int send_totals(void *ctx, const struct ev_conn *rec)
 {
@@ -408,6 +430,10 @@ static int send_totals(void *ctx, const struct ev_conn *rec)
 static void report_life_lost(struct probe *p)
 {
 	uint64_t lost = loader_count(p->loader, EV_COUNT_LIFE_LOST) + loader_count(p->loader, EV_COUNT_PROC_UNTRACKED);
+
+	if (p->discover)
+		p->not_told = discover_stats(p->discover)->not_told;
+	lost += p->not_told;
 	struct ev_mark mark = {.head = {.type = EV_MARK, .size = sizeof(mark), .ts = clock_boot_ns()},
 			       .what = EV_MARK_LIFE_LOST,
 			       .a = lost};
@@ -435,7 +461,7 @@ static struct sink_summary count_up(const struct probe *p)
 	    .lost_bytes = loader_count(l, EV_COUNT_DATA_LOST),
 	    .too_long_bytes = loader_count(l, EV_COUNT_DATA_TOO_LONG),
 	    .unreadable_bytes = loader_count(l, EV_COUNT_DATA_UNREADABLE),
-	    .life_lost = loader_count(l, EV_COUNT_LIFE_LOST),
+	    .life_lost = loader_count(l, EV_COUNT_LIFE_LOST) + p->not_told,
 	    .conn_untracked = loader_count(l, EV_COUNT_CONN_UNTRACKED),
 	    .proc_untracked = loader_count(l, EV_COUNT_PROC_UNTRACKED),
 	    .call_untracked = loader_count(l, EV_COUNT_CALL_UNTRACKED),
@@ -448,7 +474,7 @@ static struct sink_summary count_up(const struct probe *p)
 
 static int wait_ms(const struct probe *p)
 {
-	return p->sweep_due || (!p->decode.pid && !p->decode.done) ? SWEEP_MS : -1;
+	return p->sweep_due || (!p->decode.pid && !p->decode.done) ? SWEEP_MS : TICK_MS;
 }
 
 /* One turn of the loop; at most `ms` long (-1: until something happens). */
@@ -476,6 +502,8 @@ static void turn(struct probe *p, int ms)
 	restart_decode(p);
 	if (p->loader && p->sweep_due && clock_boot_ns() >= p->sweep_at)
 		sweep(p);
+	if (p->discover)
+		discover_tick(p->discover);
 }
 
 struct last_totals {
@@ -596,10 +624,29 @@ static int exit_code(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* The kernel side, the roles and an attacher. False: said why not, nothing is left behind. */
+static bool begin(struct probe *p, const struct capture *cap)
+{
+	struct loader_options opt = {.without = cap->without};
+	struct buf error = {0};
+
+	p->loader = loader_new(&opt, &error);
+	if (!p->loader)
+		log_warn("%s", buf_str(&error));
+	buf_release(&error);
+	if (!p->loader)
+		return false;
+	if (!start_roles(p)) {
+		tear_down(p);
+		return false;
+	}
+	p->attacher = attacher_new(p->loader);
+	return true;
+}
+
 int capture_run(const struct capture *cap)
 {
 	static struct probe p;
-	struct buf error = {0};
 	char exe[PATH_MAX];
 	int code;
 
@@ -609,17 +656,9 @@ int capture_run(const struct capture *cap)
 		log_warn("cannot execute '%s': %s", cap->argv[0], strerror(-code));
 		return code == -ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC;
 	}
-	p.loader = loader_new(NULL, &error);
-	if (!p.loader) {
-		log_warn("%s", buf_str(&error));
+	if (!begin(&p, cap))
 		return EXIT_SPANTAP;
-	}
-	if (!start_roles(&p)) {
-		tear_down(&p);
-		return EXIT_SPANTAP;
-	}
-	p.attacher = attacher_new(p.loader);
-	discover_before(p.attacher, exe);
+	places_attach(p.attacher, exe);
 	code = start_cmd(&p, cap);
 	if (code) {
 		finish(&p);
@@ -632,6 +671,78 @@ int capture_run(const struct capture *cap)
 	finish(&p);
 	tear_down(&p);
 	return exit_code(p.cmd_status);
+}
+
+static void count_followed(void *ctx, const struct followed *f)
+{
+	(void)f;
+	++*(size_t *)ctx;
+}
+
+static void say_ready(const struct probe *p, const struct selection *s)
+{
+	const struct attach_stats *a = attacher_stats(p->attacher);
+	struct buf words = {0};
+	size_t n = 0;
+
+	loader_each_followed(p->loader, count_followed, &n);
+	select_words(s, &words);
+	log_warn("recording %s, %zu process%s followed%s, %llu librar%s attached", buf_str(&words), n, n == 1 ? "" : "es",
+		 n ? "" : " (nothing matches yet)", (unsigned long long)a->libraries, a->libraries == 1 ? "y" : "ies");
+	buf_release(&words);
+}
+
+static void say_end(const struct sink_summary *s)
+{
+	struct buf words = {0};
+	bool lost = false;
+
+	buf_adds(&words, "recording ended: captured ");
+	summary_bytes(&words, s->captured_bytes);
+	for (size_t i = 0; i < n_summary_defs; i++) {
+		const struct summary_def *def = &summary_defs[i];
+		uint64_t value = summary_value(s, i);
+		const char *hole = def->words && value ? strstr(def->words, "%s") : NULL;
+
+		if (!hole)
+			continue;
+		buf_addf(&words, ", %.*s", (int)(hole - def->words), def->words);
+		(def->is_bytes ? summary_bytes : summary_count)(&words, value);
+		buf_adds(&words, hole + 2);
+		lost = true;
+	}
+	log_warn("%s%s", buf_str(&words), lost ? "" : ", nothing lost");
+	buf_release(&words);
+}
+
+int capture_record(const struct capture *cap)
+{
+	static struct probe p;
+
+	probe_init(&p, &cap->out);
+	if (!begin(&p, cap))
+		return 1;
+	places_warm(p.attacher);
+	p.discover = discover_start(&(struct discover_conf){.attacher = p.attacher,
+							    .loader = p.loader,
+							    .selection = cap->selection,
+							    .record = send_found,
+							    .ctx = &p});
+	if (!p.discover) {
+		log_warn("cannot watch processes: %s", strerror(errno));
+		finish(&p);
+		tear_down(&p);
+		return 1;
+	}
+	say_ready(&p, cap->selection);
+	setpriority(PRIO_PROCESS, 0, HURRY);
+	while (!p.stopped)
+		turn(&p, wait_ms(&p));
+	finish(&p);
+	struct sink_summary s = count_up(&p);
+	say_end(&s);
+	tear_down(&p);
+	return 0;
 }
 
 int capture_replay(const struct outputs *out, int recording_fd)

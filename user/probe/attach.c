@@ -12,28 +12,16 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "probe/attach.h"
-#include "probe/uprobe.h"
-#include "target/target.h"
 
 #define INSPECT_MS      3000 /* the largest program seen (300 MB) takes a tenth of this */
 #define INSPECT_LOOK_MS 20
 
-struct file_key {
-	uint64_t dev, ino;
-};
-
-struct file {
-	bool attached;
-	struct uprobe_links links;
-};
-
 struct attacher {
 	struct loader *loader;
-	struct map files; /* struct file_key -> struct file */
+	struct files files;
 	pid_t inspect;    /* 0: not running */
 	int sock[2];
 	struct attach_stats stats;
@@ -66,23 +54,10 @@ static void stop_inspect(struct attacher *a)
 
 void attacher_free(struct attacher *a)
 {
-	struct map_entry *e;
-
 	if (!a)
 		return;
 	stop_inspect(a);
-	struct uprobe_links all = {0};
-	map_foreach(&a->files, e) {
-		struct file *f = e->value;
-
-		xgrow(&all.fds, &all.cap, all.n + f->links.n, sizeof(*all.fds));
-		for (size_t i = 0; i < f->links.n; i++)
-			all.fds[all.n++] = f->links.fds[i];
-		free(f->links.fds);
-		free(f);
-	}
-	uprobe_detach(&all);
-	map_release(&a->files);
+	files_release(&a->files);
 	free(a);
 }
 
@@ -233,58 +208,137 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 	return err;
 }
 
-int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since)
+static const char *reason(int err)
+{
+	return err == -EOPNOTSUPP ? "it cannot be told where its functions return" : strerror(-err);
+}
+
+/* Asks what is in it, once in the life of the file. 0, or -errno: it is not known. */
+static int look_into(struct attacher *a, struct file *f, int fd)
 {
 	struct target t;
-	struct stat st;
-
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return 0;
-	struct file_key key = {st.st_dev, st.st_ino};
-	struct file *f = map_get(&a->files, &key, sizeof(key));
-	if (f)
-		return f->attached;
-	if (a->files.n >= ATTACH_FILES_MAX) {
-		a->stats.unknown++;
-		return -ENOSPC;
-	}
-	f = xcalloc(1, sizeof(*f));
-	map_put(&a->files, &key, sizeof(key), f);
-
 	int err = inspect(a, fd, &t);
+
 	a->stats.files++;
 	if (err) {
 		a->stats.unknown++;
 		return err;
 	}
-	if (t.err || !t.lib)
-		return 0;
-	uint64_t now = clock_boot_ns(), delay = since ? now - since : 0;
-	bool late = delay > ATTACH_IN_TIME_NS;
-	err = attach(a, f, fd, &t, late ? now : 0);
-	if (err) {
-		a->stats.failed++;
-		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", name, strerror(-err));
-		return err;
+	if (!t.err && t.lib) {
+		f->target = xmalloc(sizeof(t));
+		*f->target = t;
 	}
-	f->attached = true;
+	return 0;
+}
+
+/* Places the probes on a file that has a TLS library. */
+static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
+{
+	uint64_t now = clock_boot_ns(), delay = since ? now - since : 0;
+	const struct target *t = f->target;
+
+	f->late = delay > ATTACH_IN_TIME_NS;
+	f->err = attach(a, f, fd, t, f->late ? now : 0);
+	if (f->err) {
+		a->stats.failed++;
+		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", f->name, reason(f->err));
+		return f->err;
+	}
+	f->on = true;
+	f->mapped = now;
+	f->pinned = !since;
 	a->stats.libraries++;
-	if (late && !(loader_caps(a->loader) & LOADER_COOKIES))
+	if (f->late && !(loader_caps(a->loader) & LOADER_COOKIES))
 		loader_attached_late(a->loader);
-	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", name, t.build_id[0] ? t.build_id : "no build id",
-		 late ? " late" : "", target_is_slow(&t) ? "slow" : "fast", (double)delay / 1e6);
+	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", f->name,
+		 t->build_id[0] ? t->build_id : "no build id", f->late ? " late" : "", target_is_slow(t) ? "slow" : "fast",
+		 (double)delay / 1e6);
 	return 1;
 }
 
-int attacher_path(struct attacher *a, const char *path)
+static void turn_off(struct attacher *a, struct file *f)
+{
+	uprobe_detach(&f->links);
+	f->on = f->pinned = false;
+	a->stats.libraries--;
+}
+
+int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, struct file **ret)
+{
+	struct stat st;
+
+	*ret = NULL;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	struct file *f = files_find(&a->files, &st);
+	if (f && file_is_changed(f, &st)) {
+		/* Another content: the probes would sit on other instructions. */
+		if (f->on)
+			turn_off(a, f);
+		files_forget(&a->files, f);
+		f = NULL;
+	}
+	bool known = f != NULL;
+	if (!f)
+		f = files_add(&a->files, &st, name);
+	if (!f) {
+		a->stats.unknown++;
+		return -ENOSPC;
+	}
+	*ret = f;
+	if (!known)
+		f->err = look_into(a, f, fd);
+	if (!f->target || f->on || f->err)
+		return f->err ? f->err : f->on;
+	return turn_on(a, f, fd, since);
+}
+
+void attacher_warm(struct attacher *a, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !files_find(&a->files, &st)) {
+		struct file *f = files_add(&a->files, &st, path);
+
+		if (f)
+			f->err = look_into(a, f, fd);
+	}
+	close(fd);
+}
+
+int attacher_path(struct attacher *a, const char *path, uint64_t since)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct file *f;
 
 	if (fd < 0)
 		return -errno;
-	int err = attacher_file(a, fd, path, 0);
+	int err = attacher_file(a, fd, path, since, &f);
 	close(fd);
 	return err;
+}
+
+void attacher_retire(struct attacher *a, uint64_t before)
+{
+	struct map_entry *e;
+
+	map_foreach(&a->files.by_inode, e) {
+		struct file *f = e->value;
+
+		if (!f->on || f->pinned || f->mapped >= before)
+			continue;
+		turn_off(a, f);
+		a->stats.released++;
+		log_info("released %s: no followed process maps it any more", f->name);
+	}
+}
+
+struct files *attacher_files(struct attacher *a)
+{
+	return &a->files;
 }
 
 const struct attach_stats *attacher_stats(const struct attacher *a)

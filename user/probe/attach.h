@@ -9,15 +9,15 @@
 #ifndef SPANTAP_ATTACH_H
 #define SPANTAP_ATTACH_H
 
+#include "probe/files.h"
 #include "probe/load.h"
-
-#define ATTACH_FILES_MAX 16384 /* files known; beyond it new ones are not looked at, counted */
 
 struct attacher;
 
 struct attach_stats {
 	uint64_t files;     /* inspected */
 	uint64_t libraries; /* with probes on */
+	uint64_t released;  /* probes taken off, because no followed process mapped the file any more */
 	uint64_t failed;    /* recognised, but probes could not be placed */
 	uint64_t unknown;   /* not looked at: too many files, or inspect did not answer */
 };
@@ -36,13 +36,18 @@ void attacher_free(struct attacher *a);
 
 /*
  * The file behind `fd` (borrowed), known to people as `name`, in use since
- * `since` (boot ns; 0: by no followed process yet).  1: probes are on it, 0:
- * nothing to probe, -errno.
+ * `since` (boot ns; 0: by no followed process yet, and to be kept).  1: probes
+ * are on it, 0: nothing to probe, -errno.  *ret: what is known of it, NULL:
+ * nothing; good until the next call.
  */
-int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since);
-int attacher_path(struct attacher *a, const char *path); /* of a file that is not yet in use */
+int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, struct file **ret);
+int attacher_path(struct attacher *a, const char *path, uint64_t since);
+/* Only inspects it, for later. */
+void attacher_warm(struct attacher *a, const char *path);
+/* Takes the probes off the files that no followed process has mapped since `before` (file.mapped). */
+void attacher_retire(struct attacher *a, uint64_t before);
+struct files *attacher_files(struct attacher *a);
 /* What the inspect role says of a file; ret->err tells why it cannot. */
-struct target;
 void attacher_inspect(struct attacher *a, const char *path, struct target *ret);
 const struct attach_stats *attacher_stats(const struct attacher *a);
 /* Why the latest attachment failed, "" when none did. */

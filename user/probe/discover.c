@@ -1,221 +1,202 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <limits.h>
-#include <linux/perf_event.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
+#include "base/text.h"
 #include "probe/discover.h"
+#include "probe/mappings.h"
 #include "probe/procfs.h"
-
-#define PERF_PAGES   16   /* data pages a CPU: about 600 mappings in one go */
-#define MAPPINGS_MAX 65536 /* distinct (device, inode) remembered as seen */
-#define SCRIPT_DEPTH 4    /* BINPRM_MAX_RECURSION of the kernel */
-
-struct cpu_buffer {
-	int fd;
-	struct perf_event_mmap_page *page; /* the data pages follow it */
-};
+#include "probe/scan.h"
 
 struct discover {
-	struct attacher *attacher;
-	struct loader *loader;
+	struct discover_conf conf;
+	struct mappings *mappings;
 	struct ring_buffer *watch;
 	int epoll;
-	struct cpu_buffer *cpus;
-	size_t n_cpus;
-	struct map seen; /* struct mapping_key of files that were looked at */
 	bool exits;
+	bool rescan; /* a process may match that is not followed */
+	bool remap;  /* mapping records were lost */
+	uint64_t watch_lost;
+	uint64_t looked; /* when the mappings of all were walked last */
+	struct discover_stats stats;
 };
 
-struct mapping_key {
-	uint64_t dev, ino, generation;
-};
-
-/* --- before CMD starts --- */
-
-/* Where the dynamic linker looks, by the layout of each distribution family. */
-static const char *const library_places[] = {
-    "/lib/*/libssl.so.[13]*",    "/usr/lib/*/libssl.so.[13]*", "/usr/lib64/libssl.so.[13]*",
-    "/usr/lib/libssl.so.[13]*", "/usr/local/lib*/libssl.so.[13]*",
-};
-
-static void each_match(const char *pattern, void (*fn)(void *ctx, const char *path), void *ctx)
-{
-	glob_t g;
-
-	if (glob(pattern, 0, NULL, &g) == 0)
-		for (size_t i = 0; i < g.gl_pathc; i++)
-			fn(ctx, g.gl_pathv[i]);
-	globfree(&g);
-}
-
-static void attach_match(void *ctx, const char *path)
-{
-	attacher_path(ctx, path);
-}
-
-/* The interpreter that a script names in its first line, "env" looked through; false when it is no script. */
-static bool script_interpreter(const char *path, char *ret, size_t size)
-{
-	char line[512];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 3 || line[0] != '#' || line[1] != '!')
-		return false;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-
-	char *save = NULL, *word = strtok_r(line + 2, " \t", &save);
-	if (!word)
-		return false;
-	const char *base = strrchr(word, '/');
-	if (strcmp(base ? base + 1 : word, "env") == 0) {
-		do
-			word = strtok_r(NULL, " \t", &save);
-		while (word && (word[0] == '-' || strchr(word, '=')));
-		return word && procfs_find_program(word, ret, size) == 0;
-	}
-	snprintf(ret, size, "%s", word);
-	return true;
-}
-
-void discover_before(struct attacher *a, const char *exe)
-{
-	char path[PATH_MAX], next[PATH_MAX], pattern[PATH_MAX + 32];
-
-	snprintf(path, sizeof(path), "%s", exe);
-	for (int depth = 0; depth < SCRIPT_DEPTH && script_interpreter(path, next, sizeof(next)); depth++)
-		memcpy(path, next, sizeof(path));
-	attacher_path(a, path);
-
-	/* A program that brings its own libraries (conda, a private prefix) has them beside its bin directory. */
-	char real[PATH_MAX];
-	if (realpath(path, real)) {
-		char *slash = strrchr(real, '/');
-
-		if (slash) {
-			*slash = '\0';
-			snprintf(pattern, sizeof(pattern), "%s/../lib/libssl.so.[13]*", real);
-			each_match(pattern, attach_match, a);
-		}
-	}
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
-		each_match(library_places[i], attach_match, a);
-}
-
-struct report {
-	void (*fn)(void *ctx, const char *path, const struct target *t);
-	void *ctx;
-	struct attacher *attacher;
-	struct map seen; /* real paths: /lib is /usr/lib */
-};
-
-static void report_match(void *ctx, const char *path)
-{
-	struct report *r = ctx;
-	char real[PATH_MAX];
-	struct target t;
-
-	if (!realpath(path, real) || map_get(&r->seen, real, strlen(real)))
-		return;
-	map_put(&r->seen, real, strlen(real), r);
-	attacher_inspect(r->attacher, real, &t);
-	r->fn(r->ctx, real, &t);
-}
-
-void discover_libraries(void (*report)(void *ctx, const char *path, const struct target *t), void *ctx)
-{
-	struct report r = {.fn = report, .ctx = ctx, .attacher = attacher_new(NULL)};
-
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
-		each_match(library_places[i], report_match, &r);
-	map_release(&r.seen);
-	attacher_free(r.attacher);
-}
-
-/* --- while it runs --- */
-
-static bool first_sight(struct discover *d, const struct mapping_key *key)
-{
-	if (map_get(&d->seen, key, sizeof(*key)) || d->seen.n >= MAPPINGS_MAX)
-		return false;
-	map_put(&d->seen, key, sizeof(*key), d);
-	return true;
-}
+/* --- files --- */
 
 /* `since`: when the process began to use the file. */
-static void look_at(struct discover *d, int fd, const char *name, uint64_t since)
+static struct file *look_at(struct discover *d, int fd, const char *name, uint64_t since)
 {
+	struct file *f = NULL;
+
 	if (fd < 0)
-		return;
-	if (attacher_file(d->attacher, fd, name, since) < 0 && attacher_error(d->attacher)[0])
-		log_warn("%s", attacher_error(d->attacher));
+		return NULL;
+	uint64_t failed_before = attacher_stats(d->conf.attacher)->failed;
+	if (attacher_file(d->conf.attacher, fd, name, since, &f) < 0 &&
+	    attacher_stats(d->conf.attacher)->failed != failed_before && attacher_error(d->conf.attacher)[0])
+		log_warn("%s", attacher_error(d->conf.attacher));
 	close(fd);
+	return f;
 }
 
-struct mmap2 {
-	struct perf_event_header header;
-	uint32_t pid, tid;
-	uint64_t addr, len, pgoff;
-	uint32_t maj, min;
-	uint64_t ino, ino_generation;
-	uint32_t prot, flags;
-	char filename[];
+static void on_mapping(void *ctx, const struct mapped *m)
+{
+	struct discover *d = ctx;
+	struct files *files = attacher_files(d->conf.attacher);
+	struct mapping_key key = {m->dev, m->ino};
+
+	bool want = files_want(files, &key, m->generation);
+	struct file *f = files_mapped(files, &key);
+
+	if ((!want && !(f && f->on)) || (!d->conf.cmd && !loader_follows_pid(d->conf.loader, m->pid)))
+		return;
+	if (!want) {
+		f->mapped = m->ts;
+		return;
+	}
+	f = look_at(d, procfs_open_mapping(m->pid, m->addr, m->len, m->name), m->name, m->ts);
+	files_map(files, &key, m->generation, f);
+}
+
+/* What one process maps now. */
+struct walk {
+	struct discover *d;
+	uint64_t since; /* when it began to */
+	uint64_t now;
 };
 
-static void on_mapping(struct discover *d, const struct mmap2 *m)
+static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
 {
-	struct mapping_key key = {(uint64_t)m->maj << 32 | m->min, m->ino, m->ino_generation};
-	uint64_t ts; /* PERF_SAMPLE_TIME: the last word of the record */
+	struct walk *w = ctx;
+	struct files *files = attacher_files(w->d->conf.attacher);
+	struct mapping_key key = {(uint64_t)m->maj << 32 | m->min, m->ino};
 
-	memcpy(&ts, (const char *)m + m->header.size - sizeof(ts), sizeof(ts));
-	if (m->ino && m->filename[0] == '/' && first_sight(d, &key))
-		look_at(d, procfs_open_mapping((pid_t)m->pid, m->addr, m->len, m->filename), m->filename, ts);
+	if (files_want(files, &key, GENERATION_UNKNOWN))
+		files_map(files, &key, GENERATION_UNKNOWN,
+			  look_at(w->d, procfs_open_mapping(pid, m->start, m->end - m->start, m->name), m->name, w->since));
+	struct file *f = files_mapped(files, &key);
+	if (f)
+		f->mapped = w->now;
 }
 
-/* Takes the records out of one perf buffer: a byte ring whose records may wrap. */
-static void read_cpu(struct discover *d, struct cpu_buffer *c)
+/* False: it may not be looked at, or is not visible here. */
+static bool walk(struct discover *d, const struct ev_proc *proc, uint64_t since)
 {
-	const char *data = (const char *)c->page + sysconf(_SC_PAGESIZE);
-	uint64_t size = PERF_PAGES * (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t head = __atomic_load_n(&c->page->data_head, __ATOMIC_ACQUIRE), tail = c->page->data_tail;
-	_Alignas(8) char rec[UINT16_MAX + 1];
+	struct walk w = {d, since, clock_boot_ns()};
+	int err = proc->pid ? procfs_each_mapping((pid_t)proc->pid, on_mapped, &w) : -ESRCH;
 
-	while (tail < head) {
-		struct perf_event_header h;
-		uint64_t at = tail % size, first;
+	return !err || (proc->pid && (err == -ESRCH || err == -ENOENT));
+}
 
-		memcpy(&h, data + at, sizeof(h)); /* records are 8-byte aligned: the header never wraps */
-		if (h.size < sizeof(h))
-			break;
-		first = size - at < h.size ? size - at : h.size;
-		memcpy(rec, data + at, first);
-		memcpy(rec + first, data, h.size - first);
-		rec[h.size] = '\0';
-		if (h.type == PERF_RECORD_MMAP2 && h.size > sizeof(struct mmap2) + sizeof(uint64_t))
-			on_mapping(d, (const struct mmap2 *)(const void *)rec);
-		tail += h.size;
+struct round {
+	struct discover *d;
+	bool all; /* were looked at */
+};
+
+static void walk_followed(void *ctx, const struct followed *f)
+{
+	struct round *r = ctx;
+
+	if (!walk(r->d, &f->proc, f->exec_ts))
+		r->all = false;
+}
+
+/* Looks at what all followed processes map. Only when none is hidden from us may a file be said to be unused. */
+static void walk_all(struct discover *d)
+{
+	struct round r = {d, true};
+
+	d->remap = false;
+	d->looked = clock_boot_ns();
+	loader_each_followed(d->conf.loader, walk_followed, &r);
+	if (r.all && d->looked > RELEASE_NS)
+		attacher_retire(d->conf.attacher, d->looked - RELEASE_NS);
+}
+
+/* --- processes that run already --- */
+
+/* Their records are those of a fork and of an exec, made of what the kernel and /proc say now. */
+static void tell(struct discover *d, const struct process_facts *f)
+{
+	struct ev_fork fork = {.head = {.type = EV_FORK, .size = sizeof(fork), .ts = f->exec.head.ts},
+			       .parent = f->parent,
+			       .child = f->exec.proc};
+	struct ev_exec exec = f->exec;
+	struct buf rec = {0};
+
+	buf_add(&rec, &exec, sizeof(exec));
+	int cut = f->exec.proc.pid ? procfs_arguments((pid_t)f->exec.proc.pid, EV_ARGV_MAX - 1, &rec) : -ESRCH;
+	exec.argv_len = (uint32_t)(rec.n - sizeof(exec));
+	exec.flags |= cut ? EV_EXEC_ARGV_CUT : 0;
+	buf_add(&rec, f->exec.data, f->exec.cwd_len + f->exec.cgroup_len);
+	exec.head.size = (uint32_t)rec.n;
+	memcpy(rec.p, &exec, sizeof(exec));
+
+	if (f->parent.tgid && d->conf.record(d->conf.ctx, &fork.head))
+		d->stats.not_told++;
+	if (d->conf.record(d->conf.ctx, (const struct ev_head *)(const void *)rec.p))
+		d->stats.not_told++;
+	buf_release(&rec);
+}
+
+static void on_found(void *ctx, const struct process_facts *f)
+{
+	struct discover *d = ctx;
+
+	d->stats.found++;
+	tell(d, f);
+	if (!walk(d, &f->exec.proc, f->exec.proc.start))
+		d->stats.unreadable++;
+}
+
+static int scan(struct discover *d)
+{
+	int err = scan_processes(d->conf.loader, d->conf.selection, on_found, d);
+
+	d->rescan = false;
+	select_pids_done(d->conf.selection);
+	if (err == -E2BIG)
+		log_warn("too many processes: not all are followed");
+	else if (err)
+		log_warn("cannot look at the processes that run already: %s", strerror(-err));
+	return err == -E2BIG ? 0 : err;
+}
+
+/* --- the watch ring --- */
+
+static void warn_blind(struct discover *d, const struct ev_watch *w)
+{
+	struct buf comm = {0}, text = {0};
+
+	if (d->stats.blind++ == 0) {
+		if (w->proc.pid)
+			procfs_comm((pid_t)w->proc.pid, &comm);
+		text_escape(&text, buf_slice(&comm));
+		log_warn("process %u%s%s%s has ended: it had TLS on the wire, but no plaintext was seen: see 'spantap status'",
+			 w->proc.pid, text.n ? " (" : "", buf_str(&text), text.n ? ")" : "");
 	}
-	__atomic_store_n(&c->page->data_tail, tail, __ATOMIC_RELEASE);
+	buf_release(&comm);
+	buf_release(&text);
 }
 
-/* The second way, should a mapping record be lost: the program itself, and what it has mapped by now. */
+/* The program itself, should its mapping record be lost; and the records of a process that the kernel hides from us. */
+static void on_exec(struct discover *d, const struct ev_watch *w)
+{
+	pid_t pid = (pid_t)w->proc.pid;
+
+	if (!pid)
+		return;
+	if (d->conf.cmd && procfs_events_lost(pid) && mappings_add(d->mappings, pid) == 0)
+		log_info("process %d changed its user: watched on its own", pid);
+	walk(d, &w->proc, w->head.ts);
+}
+
 static int on_watch(void *ctx, void *data, size_t size)
 {
 	const struct ev_watch *w = data;
@@ -223,70 +204,76 @@ static int on_watch(void *ctx, void *data, size_t size)
 
 	if (size < sizeof(*w))
 		return 0;
-	if (w->what == EV_WATCH_EXIT)
+	switch (w->what) {
+	case EV_WATCH_EXIT:
 		d->exits = true;
-	if (w->what == EV_WATCH_EXEC && w->proc.pid) {
-		struct mapping_key key = {w->dev, w->ino, UINT64_MAX};
-
-		if (first_sight(d, &key))
-			look_at(d, procfs_open_exe((pid_t)w->proc.pid), "program", w->head.ts);
+		if (w->wire && !w->plain)
+			warn_blind(d, w);
+		break;
+	case EV_WATCH_EXEC:
+		on_exec(d, w);
+		break;
+	case EV_WATCH_ASK:
+		if (w->proc.pid && d->conf.selection && select_asked(d->conf.selection, d->conf.loader, (pid_t)w->proc.pid))
+			d->rescan = true;
+		break;
+	default:
+		break;
 	}
 	return 0;
 }
 
-static int open_cpu(struct discover *d, pid_t pid, int cpu)
+/* Words of the kernel side that were lost may have been about any process. */
+static void look_for_lost(struct discover *d)
 {
-	struct perf_event_attr attr = {
-	    .type = PERF_TYPE_SOFTWARE,
-	    .size = sizeof(attr),
-	    .config = PERF_COUNT_SW_DUMMY,
-	    .mmap = 1,
-	    .mmap2 = 1,
-	    .inherit = 1,
-	    .sample_type = PERF_SAMPLE_TIME,
-	    .sample_id_all = 1,
-	    .use_clockid = 1,
-	    .clockid = CLOCK_BOOTTIME,
-	    .watermark = 1,
-	    .wakeup_watermark = 1,
-	};
-	size_t bytes = (PERF_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
-	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	uint64_t lost = loader_count(d->conf.loader, EV_COUNT_WATCH_LOST);
 
-	if (fd < 0)
-		return -errno;
-	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = d->n_cpus};
-	if (page == MAP_FAILED || epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	d->cpus[d->n_cpus++] = (struct cpu_buffer){fd, page};
-	return 0;
+	if (lost == d->watch_lost)
+		return;
+	d->watch_lost = lost;
+	d->remap = true;
+	d->rescan = d->conf.selection != NULL;
 }
 
-struct discover *discover_start(struct attacher *a, struct loader *l, pid_t pid)
-{
-	int cpus = libbpf_num_possible_cpus(), err = cpus < 0 ? cpus : 0;
-	struct discover *d = xcalloc(1, sizeof(*d));
+/* --- the module --- */
 
-	d->attacher = a;
-	d->loader = l;
+static int add_fd(const struct discover *d, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+static int set_up(struct discover *d)
+{
+	int watch_fd = loader_watch_ring_fd(d->conf.loader), err;
+
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	d->watch = ring_buffer__new(loader_watch_ring_fd(l), on_watch, d, NULL);
-	if (!d->watch || d->epoll < 0)
-		err = -errno;
-	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
-	if (!err && epoll_ctl(d->epoll, EPOLL_CTL_ADD, loader_watch_ring_fd(l), &ev))
-		err = -errno;
-	d->cpus = xcalloc((size_t)(cpus > 0 ? cpus : 1), sizeof(*d->cpus));
-	for (int cpu = 0; !err && cpu < cpus; cpu++) {
-		err = open_cpu(d, pid, cpu);
-		if (err == -ENODEV) /* offline */
-			err = 0;
-	}
+	if (d->epoll < 0)
+		return -errno;
+	d->watch = ring_buffer__new(watch_fd, on_watch, d, NULL);
+	if (!d->watch)
+		return -errno;
+	d->mappings = mappings_open(d->conf.cmd ? d->conf.cmd : MAPPINGS_ALL);
+	if (!d->mappings)
+		return -errno;
+	err = add_fd(d, watch_fd);
+	if (!err)
+		err = add_fd(d, mappings_fd(d->mappings));
+	if (!err && d->conf.selection)
+		err = select_arm(d->conf.selection, d->conf.loader);
+	return !err && d->conf.selection ? scan(d) : err;
+}
+
+struct discover *discover_start(const struct discover_conf *conf)
+{
+	struct discover *d = xcalloc(1, sizeof(*d));
+	int err;
+
+	d->conf = *conf;
+	d->epoll = -1;
+	d->looked = clock_boot_ns();
+	err = set_up(d);
 	if (!err)
 		return d;
 	discover_stop(d);
@@ -302,24 +289,34 @@ int discover_fd(const struct discover *d)
 void discover_work(struct discover *d, bool *ret_exits)
 {
 	ring_buffer__consume(d->watch);
-	for (size_t i = 0; i < d->n_cpus; i++)
-		read_cpu(d, &d->cpus[i]);
+	d->remap |= mappings_read(d->mappings, on_mapping, d);
+	if (d->rescan)
+		scan(d);
 	*ret_exits = d->exits;
 	d->exits = false;
+}
+
+void discover_tick(struct discover *d)
+{
+	look_for_lost(d);
+	if (d->rescan)
+		scan(d);
+	if (d->remap || clock_boot_ns() - d->looked > RELEASE_NS / 2)
+		walk_all(d);
 }
 
 void discover_stop(struct discover *d)
 {
 	if (!d)
 		return;
-	for (size_t i = 0; i < d->n_cpus; i++) {
-		munmap(d->cpus[i].page, (PERF_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE));
-		close(d->cpus[i].fd);
-	}
-	free(d->cpus);
+	mappings_close(d->mappings);
 	ring_buffer__free(d->watch);
 	if (d->epoll >= 0)
 		close(d->epoll);
-	map_release(&d->seen);
 	free(d);
+}
+
+const struct discover_stats *discover_stats(const struct discover *d)
+{
+	return &d->stats;
 }

@@ -1,32 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * discover.h - which files the followed processes execute from.
+ * discover.h - which processes are followed, and which files they execute from.
  *
- * Before CMD starts: its program (through script interpreters), and the TLS
- * libraries in the places where the dynamic linker looks, so that a short
- * command is covered from its first call.  While it runs: every executable
- * mapping (perf MMAP2 records, inherited by all descendants) and every exec.
+ * Files are found by mapping records (mappings.h), by what a process found
+ * already has mapped (/proc/PID/maps), and at every exec.  Processes are found
+ * by a scan at the start, and when a rule that the kernel cannot decide may
+ * match an exec.  Probes of files that no followed process maps any more are
+ * taken off (RELEASE_NS): programs that update themselves leave old ones behind.
  */
 #ifndef SPANTAP_DISCOVER_H
 #define SPANTAP_DISCOVER_H
 
 #include "probe/attach.h"
-#include "target/target.h"
+#include "probe/select.h"
+
+#define RELEASE_NS 30000000000ull /* not mapped for so long: longer than an agent takes between two short tools */
 
 struct discover;
 
-/* `exe`: CMD's program, already found on the PATH. */
-void discover_before(struct attacher *a, const char *exe);
+/* Takes a record of a process that ran already. 0 or -errno. */
+typedef int (*discover_record)(void *ctx, const struct ev_head *rec);
 
-/* For `doctor`: every TLS library in those places, as the inspect role sees it. */
-void discover_libraries(void (*report)(void *ctx, const char *path, const struct target *t), void *ctx);
+struct discover_conf {
+	struct attacher *attacher;
+	struct loader *loader;
+	pid_t cmd;                   /* it and its descendants; or 0, and: */
+	struct selection *selection; /* borrowed */
+	discover_record record;      /* EV_FORK and EV_EXEC of the processes found */
+	void *ctx;
+};
 
-/* Watches process `pid` and what it will fork. NULL: errno. */
-struct discover *discover_start(struct attacher *a, struct loader *l, pid_t pid);
+struct discover_stats {
+	uint64_t found;      /* processes that ran already */
+	uint64_t not_told;   /* of these: records that `record` did not take */
+	uint64_t unreadable; /* whose files may not be looked at */
+	uint64_t blind;      /* processes that have ended with TLS on the wire and no plaintext seen */
+};
+
+/*
+ * From now on; with a selection also what matches already, whose files are
+ * attached when this returns.  NULL: errno.
+ */
+struct discover *discover_start(const struct discover_conf *conf);
 /* To be polled for reading; level-triggered. */
 int discover_fd(const struct discover *d);
 /* Handles what has arrived; *ret_exits: whether a followed process has ended. */
 void discover_work(struct discover *d, bool *ret_exits);
-void discover_stop(struct discover *d);
+/* Takes off the probes that are not needed any more; to be called at least every few seconds. */
+void discover_tick(struct discover *d);
+void discover_stop(struct discover *d); /* accepts NULL */
+const struct discover_stats *discover_stats(const struct discover *d);
 
 #endif

@@ -334,9 +334,73 @@ int loader_follow(struct loader *l, const struct ev_proc *proc)
 	return err && errno != EEXIST ? -errno : 0;
 }
 
-void loader_unfollow(struct loader *l, const struct ev_proc *proc)
+bool loader_unfollow(struct loader *l, const struct ev_proc *proc)
 {
-	bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid);
+	return loader_follows(l, proc) && bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid) == 0;
+}
+
+bool loader_follows(const struct loader *l, const struct ev_proc *proc)
+{
+	struct followed f;
+
+	return bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid, &f) == 0 && f.proc.start == proc->start;
+}
+
+bool loader_follows_pid(const struct loader *l, pid_t pid)
+{
+	struct followed f;
+	__u32 tgid = (__u32)pid;
+
+	if (pid <= 0)
+		return false;
+	return l->bpf->bss->self.level || bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &tgid, &f) == 0;
+}
+
+/* Calls fn for the records that the iterator has written. */
+static void each_facts(const struct buf *all, void (*fn)(void *ctx, const struct process_facts *f), void *ctx)
+{
+	struct {
+		struct process_facts facts;
+		char tail[4096];
+	} one;
+	uint32_t size;
+
+	for (size_t at = 0; all->n - at >= sizeof(struct process_facts); at += size) {
+		memcpy(&size, all->p + at, sizeof(size));
+		if (size < sizeof(struct process_facts) || size > sizeof(one) || size > all->n - at)
+			return;
+		memcpy(&one, all->p + at, size); /* sizes are not multiples of 8 */
+		fn(ctx, &one.facts);
+	}
+}
+
+static int read_all(int fd, struct buf *ret)
+{
+	ssize_t n;
+
+	do {
+		buf_reserve(ret, 65536);
+		n = read(fd, ret->p + ret->n, 65536);
+		if (n > 0)
+			ret->n += (size_t)n;
+	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
+	return n < 0 ? -errno : 0;
+}
+
+int loader_each_process(const struct loader *l, void (*fn)(void *ctx, const struct process_facts *f), void *ctx)
+{
+	struct bpf_link *link = bpf_program__attach_iter(l->bpf->progs.each_process, NULL);
+	int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
+	struct buf all = {0};
+	int err = fd < 0 ? -errno : read_all(fd, &all);
+
+	if (!err)
+		each_facts(&all, fn, ctx);
+	buf_release(&all);
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return err;
 }
 
 int loader_select(struct loader *l, const struct select_key *key)
@@ -354,9 +418,9 @@ void loader_ask(struct loader *l)
 	l->bpf->bss->control.ask = 1;
 }
 
-uint32_t loader_pid_level(const struct loader *l)
+const struct self *loader_self(const struct loader *l)
 {
-	return l->bpf->bss->self.level;
+	return &l->bpf->bss->self;
 }
 
 void loader_attached_late(struct loader *l)
@@ -370,14 +434,6 @@ void loader_stop(struct loader *l)
 }
 
 /* --- connections --- */
-
-static bool process_lives(const struct loader *l, const struct ev_proc *proc)
-{
-	struct followed now;
-
-	return bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid, &now) == 0 &&
-	       now.proc.start == proc->start;
-}
 
 /* Calls fn for the entries of a hash; keys may come and go meanwhile. */
 static void each_entry(const struct bpf_map *map, size_t key_size, void (*fn)(void *ctx, const void *key), void *ctx)
@@ -411,7 +467,7 @@ static void sweep_one(void *ctx, const void *entry)
 	memcpy(&key, entry, sizeof(key));
 	if (bpf_map_lookup_elem(conns, &key, &c))
 		return;
-	bool over = c.flags & EV_CONN_FREED || !process_lives(s->loader, &c.proc);
+	bool over = c.flags & EV_CONN_FREED || !loader_follows(s->loader, &c.proc);
 	if (!over && !s->all)
 		return;
 	struct ev_conn rec = {

@@ -8,6 +8,8 @@
 #define SPANTAP_LOAD_H
 
 #include <linux/types.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 #include "../../bpf/events.h"
 #include "../../bpf/state.h"
@@ -64,15 +66,21 @@ uint64_t loader_cookie(int func, uint32_t lib, uint64_t attached);
 void loader_arm(struct loader *l);
 /* Every process but our own, from its fork on. */
 void loader_follow_all(struct loader *l);
-/* A process that was found in /proc, and from now on its descendants. `parent` 0: unknown. 0, or -errno. */
+/* Every process that runs and that our pid namespace knows, in no order. 0, or -errno. */
+int loader_each_process(const struct loader *l, void (*fn)(void *ctx, const struct process_facts *f), void *ctx);
+/* A process that runs already, and from now on its descendants. 0, or -errno. */
 int loader_follow(struct loader *l, const struct ev_proc *proc);
-void loader_unfollow(struct loader *l, const struct ev_proc *proc);
+/* Whether it was followed until now. */
+bool loader_unfollow(struct loader *l, const struct ev_proc *proc);
+bool loader_follows(const struct loader *l, const struct ev_proc *proc);
+/* The same of a process of our own pid namespace; in a nested one every process counts as followed. */
+bool loader_follows_pid(const struct loader *l, pid_t pid);
 /* Programs that execute from now on and match are followed. */
 int loader_select(struct loader *l, const struct select_key *key);
 /* Every exec of a process that is not followed comes as EV_WATCH_ASK. */
 void loader_ask(struct loader *l);
-/* Our own pid namespace's place below the initial one: 0 = it is the initial one. */
-uint32_t loader_pid_level(const struct loader *l);
+/* Our own ids, as the kernel side sees them. */
+const struct self *loader_self(const struct loader *l);
 
 void loader_attached_late(struct loader *l); /* without LOADER_COOKIES: a library just now, that was in use before */
 void loader_stop(struct loader *l);     /* record nothing more; cheap and at once */

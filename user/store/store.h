@@ -27,6 +27,8 @@
 
 struct store;
 
+#define RECORD_STORE "/var/lib/spantap" /* of `spantap record` as root */
+
 enum store_mode { STORE_READ, STORE_WRITE };
 
 #define STORE_SCHEMA 1 /* PRAGMA user_version of the databases that we write */

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* capture_options.h - the options that run and record share: those of outputs.h, and how to capture. */
+#ifndef SPANTAP_CAPTURE_OPTIONS_H
+#define SPANTAP_CAPTURE_OPTIONS_H
+
+#include "cmd/outputs.h"
+
+#define CAPTURE_OPTIONS                                                                                              \
+	OUTPUT_OPTIONS, {"record", required_argument, NULL, 'r'}, {"http", required_argument, NULL, 'H'},            \
+	    {"no-uretprobe", no_argument, NULL, 'R'}
+
+#define CAPTURE_USAGE                                                                                                \
+	OUTPUT_USAGE "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"        \
+		     "                        --content full; FILE must not exist\n"                                 \
+		     "  --http all|llm        llm: connections on which no LLM is called are ignored, their\n"       \
+		     "                        bytes only counted (default: all for run, llm for record)\n"           \
+		     "  --no-uretprobe        no return probes: returns are read at the functions' return\n"         \
+		     "                        instructions (chosen by itself where return probes would harm)\n"      \
+		     "  --verbose             say what is attached\n"
+
+/* Handles one of CAPTURE_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */
+bool capture_option(const struct cmd *cmd, int opt, struct capture *cap, int *ret_code);
+/* Whether they agree with each other. 0 or an exit code, said why. */
+int capture_options_check(const struct cmd *cmd, const struct capture *cap);
+
+#endif

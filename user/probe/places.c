@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "probe/places.h"
+#include "probe/procfs.h"
+
+#define SCRIPT_DEPTH 4 /* BINPRM_MAX_RECURSION of the kernel */
+
+/* Where the dynamic linker looks, by the layout of each distribution family. */
+static const char *const library_places[] = {
+    "/lib/*/libssl.so.[13]*",    "/usr/lib/*/libssl.so.[13]*", "/usr/lib64/libssl.so.[13]*",
+    "/usr/lib/libssl.so.[13]*", "/usr/local/lib*/libssl.so.[13]*",
+};
+
+static void each_match(const char *pattern, void (*fn)(void *ctx, const char *path), void *ctx)
+{
+	glob_t g;
+
+	if (glob(pattern, 0, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			fn(ctx, g.gl_pathv[i]);
+	globfree(&g);
+}
+
+static void attach_match(void *ctx, const char *path)
+{
+	attacher_path(ctx, path, 0);
+}
+
+/* The interpreter that a script names in its first line, "env" looked through; false when it is no script. */
+static bool script_interpreter(const char *path, char *ret, size_t size)
+{
+	char line[512];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 3 || line[0] != '#' || line[1] != '!')
+		return false;
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+
+	char *save = NULL, *word = strtok_r(line + 2, " \t", &save);
+	if (!word)
+		return false;
+	const char *base = strrchr(word, '/');
+	if (strcmp(base ? base + 1 : word, "env") == 0) {
+		do
+			word = strtok_r(NULL, " \t", &save);
+		while (word && (word[0] == '-' || strchr(word, '=')));
+		return word && procfs_find_program(word, ret, size) == 0;
+	}
+	snprintf(ret, size, "%s", word);
+	return true;
+}
+
+void places_attach(struct attacher *a, const char *exe)
+{
+	char path[PATH_MAX], next[PATH_MAX], pattern[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s", exe);
+	for (int depth = 0; depth < SCRIPT_DEPTH && script_interpreter(path, next, sizeof(next)); depth++)
+		memcpy(path, next, sizeof(path));
+	attacher_path(a, path, 0);
+
+	/* A program that brings its own libraries (conda, a private prefix) has them beside its bin directory. */
+	char real[PATH_MAX];
+	if (realpath(path, real)) {
+		char *slash = strrchr(real, '/');
+
+		if (slash) {
+			*slash = '\0';
+			snprintf(pattern, sizeof(pattern), "%s/../lib/libssl.so.[13]*", real);
+			each_match(pattern, attach_match, a);
+		}
+	}
+	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
+		each_match(library_places[i], attach_match, a);
+}
+
+struct report {
+	void (*fn)(void *ctx, const char *path, const struct target *t);
+	void *ctx;
+	struct attacher *attacher;
+	struct map seen; /* real paths: /lib is /usr/lib */
+};
+
+static void report_match(void *ctx, const char *path)
+{
+	struct report *r = ctx;
+	char real[PATH_MAX];
+	struct target t;
+
+	if (!realpath(path, real) || map_get(&r->seen, real, strlen(real)))
+		return;
+	map_put(&r->seen, real, strlen(real), r);
+	attacher_inspect(r->attacher, real, &t);
+	r->fn(r->ctx, real, &t);
+}
+
+void places_report(void (*report)(void *ctx, const char *path, const struct target *t), void *ctx)
+{
+	struct report r = {.fn = report, .ctx = ctx, .attacher = attacher_new(NULL)};
+
+	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
+		each_match(library_places[i], report_match, &r);
+	map_release(&r.seen);
+	attacher_free(r.attacher);
+}
+
+static void warm_match(void *ctx, const char *path)
+{
+	attacher_warm(ctx, path);
+}
+
+void places_warm(struct attacher *a)
+{
+	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
+		each_match(library_places[i], warm_match, a);
+}
