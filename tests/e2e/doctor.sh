@@ -13,6 +13,30 @@ grep -q 'spantap run works here' "$T/here" || fail "$(cat "$T/here")"
 ! grep -q FAIL "$T/here" || fail "$(cat "$T/here")"
 grep -q "libssl" "$T/here" || fail "no TLS library: $(cat "$T/here")"
 
+# what was found in one file, for people and for programs
+for lib in /usr/lib/*/libssl.so.3; do
+	"$SPANTAP" doctor --exe "$lib" >"$T/exe" || fail "doctor --exe $lib: $(cat "$T/exe")"
+	grep -q 'OpenSSL 3' "$T/exe" || fail "no version: $(cat "$T/exe")"
+	grep -q 'returns ' "$T/exe" || fail "no return sites: $(cat "$T/exe")"
+	"$SPANTAP" doctor --exe "$lib" --json >"$T/json" || fail "doctor --exe --json"
+	python3 - "$T/json" <<-'END' || fail "$(cat "$T/json")"
+		import json, sys
+		o = json.load(open(sys.argv[1]))
+		names = [f["name"] for f in o["functions"]]
+		assert o["library"] == "OpenSSL" and o["version"].startswith("3") and o["error"] is None, o
+		assert "SSL_free" in names and any(n.startswith("SSL_read") for n in names), names
+		assert all(f["offset"] > 0 for f in o["functions"])
+	END
+done
+status=0
+"$SPANTAP" doctor --exe /bin/true >"$T/exe" || status=$?
+is "doctor --exe of a program without TLS" 1 "$status"
+grep -q 'no TLS library' "$T/exe" || fail "$(cat "$T/exe")"
+status=0
+"$SPANTAP" doctor --exe /nonexistent >"$T/exe" || status=$?
+is "doctor --exe of no file" 1 "$status"
+grep -q 'No such file' "$T/exe" || fail "$(cat "$T/exe")"
+
 # refused NAME WORDS WRAPPER...: doctor and run under WRAPPER fail and say WORDS
 refused() {
 	local name=$1 words=$2 status=0

@@ -6,8 +6,9 @@
 #include "base/slice.h"
 #include "target/version.h"
 
-#define PREFIX   "OpenSSL "
-#define TEXT_MAX 64 /* bytes of one version string */
+#define PREFIX    "OpenSSL "
+#define TEXT_MAX  64 /* bytes of one version string */
+#define TRIED_MAX 32 /* texts that begin like one, of a piece */
 
 /* "1.1.1w  11 Sep 2023", "3.5.8 25 Aug 2026": other texts name a version too, as one that is needed, but not
  * its day. */
@@ -32,11 +33,16 @@ static bool version_and_day(const char *text, char ret[VERSION_SIZE])
 bool version_in_text(const char *p, size_t n, char ret[VERSION_SIZE])
 {
 	const char *end = p + n, *at;
+	unsigned tried = 0;
 
 	while ((at = memmem(p, (size_t)(end - p), PREFIX, sizeof(PREFIX) - 1))) {
 		char text[TEXT_MAX] = "";
 
 		p = at + sizeof(PREFIX) - 1;
+		if (p == end || !isdigit((unsigned char)*p))
+			continue;
+		if (++tried > TRIED_MAX)
+			return false;
 		size_t left = (size_t)(end - p);
 		memcpy(text, p, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
 		if (version_and_day(text, ret))
