@@ -86,8 +86,13 @@ void target_report_line(struct buf *out, const char *path, const struct target *
 
 static void add_function(struct buf *out, const struct target *t, int f)
 {
-	buf_addf(out, "  %-24s at %#" PRIx64 ", %s, %s", target_func_name(t, (enum target_func)f),
-	         t->offset[f], t->insn[f], t->slow & 1u << f ? "single-stepped" : "simulated");
+	/* The internal functions have no names in the file: what they share is the form of this public one.
+	 */
+	const char *of = t->internal && f < TARGET_NEW ? "inside " : "";
+
+	buf_addf(out, "  %s%-*s at %#" PRIx64 ", %s, %s", of, 24 - (int)strlen(of),
+	         target_func_name(t, (enum target_func)f), t->offset[f], t->insn[f],
+	         t->slow & 1u << f ? "single-stepped" : "simulated");
 	if (t->nested & 1u << f)
 		buf_adds(out, ", calls another one");
 	buf_addc(out, '\n');
