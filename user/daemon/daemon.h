@@ -31,6 +31,7 @@ struct decode_conf {
 	enum content_level content;
 	bool from_file;   /* one descriptor: the recording to replay; else data ring, life ring, idle map */
 	bool recording;   /* one more descriptor: the file to write raw events to */
+	bool llm_only;    /* connections without LLM traffic are to be left alone: MSG_JUDGE */
 	unsigned generation; /* decodes that crashed before: above 0, go through the journal again */
 };
 

@@ -31,6 +31,8 @@
 #define BATCH        256  /* records between two looks at the link to sink */
 #define TICK_MS      1000 /* longest sleep: keeps time-outs of the stages going */
 #define SEND_WAIT_MS 20
+#define STATUS_NS    1000000000ull /* between two */
+#define JUDGE_MAX    256  /* verdicts that wait for room in the socket; a further one is dropped: its connection stays */
 
 struct decoder_process {
 	struct decode_conf conf;
@@ -43,6 +45,10 @@ struct decoder_process {
 	uint64_t end_ts; /* of EV_MARK_END; 0: not seen */
 	uint64_t last_ts;
 	bool link_broken;
+	struct verdict verdicts[JUDGE_MAX];
+	size_t n_verdicts;
+	uint64_t status_sent; /* when */
+	uint64_t status_changes; /* verdicts_changes() of what was sent */
 };
 
 static void on_span(void *ctx, const struct span *s)
@@ -159,6 +165,42 @@ static void talk_to_sink(struct decoder_process *d)
 		d->link_broken = true; /* probe says why sink is gone; spans are kept as long as we live */
 }
 
+static void judge(void *ctx, const struct verdict *v)
+{
+	struct decoder_process *d = ctx;
+
+	if (d->n_verdicts < JUDGE_MAX)
+		d->verdicts[d->n_verdicts++] = *v;
+}
+
+static void talk_to_probe(struct decoder_process *d)
+{
+	size_t sent = 0;
+
+	while (sent < d->n_verdicts &&
+	       msg_send(ROLE_SOCKET, MSG_JUDGE, slice_of(&d->verdicts[sent], sizeof(d->verdicts[sent])), NULL, 0) == 0)
+		sent++;
+	d->n_verdicts -= sent;
+	memmove(d->verdicts, d->verdicts + sent, d->n_verdicts * sizeof(d->verdicts[0]));
+}
+
+/* What is known of hosts, when it has changed. */
+static void send_status(struct decoder_process *d)
+{
+	struct msg_status head = {.part = STATUS_DECODE};
+	const struct verdicts *vs = pipeline_verdicts(d->pipeline);
+	uint64_t now = clock_boot_ns(), changes = verdicts_changes(vs);
+	struct buf json = {0};
+
+	if (d->link_broken || d->conf.from_file || changes == d->status_changes || now - d->status_sent < STATUS_NS)
+		return;
+	verdicts_json(vs, &json);
+	if (msg_send2(d->link, MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&json)) == 0)
+		d->status_changes = changes;
+	d->status_sent = now;
+	buf_release(&json);
+}
+
 static void wait_for_work(struct decoder_process *d)
 {
 	bool unsent = !d->link_broken && outbox_unsent(d->outbox);
@@ -181,6 +223,8 @@ static void run(struct decoder_process *d)
 		bool worked = work(d);
 
 		talk_to_sink(d);
+		talk_to_probe(d);
+		send_status(d);
 		if (worked)
 			continue;
 		if (ended)
@@ -242,6 +286,8 @@ int decode_main(void)
 	set_up(&d);
 	d.outbox = outbox_new(d.link, d.conf.generation);
 	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, &span_events, &d);
+	if (d.conf.llm_only)
+		pipeline_judge(d.pipeline, judge, &d);
 
 	int err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
 	if (!err)

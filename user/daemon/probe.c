@@ -29,6 +29,7 @@
 #include "daemon/journal.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
+#include "llm/names.h"
 #include "probe/discover.h"
 #include "probe/places.h"
 #include "probe/procfs.h"
@@ -43,6 +44,8 @@
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_RESTARTS   3
+#define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
+#define JUDGE_WINDOW_NS 1000000000ull
 #define LINK_BUFFER     (4 << 20)
 #define LEFT_MAX        (1 << 20) /* bytes that a crashed decode left unread: above what its socket holds */
 
@@ -74,6 +77,9 @@ struct probe {
 	uint64_t sweep_at;
 	uint64_t life_lost; /* told to decode */
 	uint64_t not_told;  /* records of processes found that decode did not take */
+	uint64_t judged_since;
+	unsigned judged;
+	bool llm_only;
 	unsigned crashes;
 	uint64_t crash_window, decode_again_at; /* 0: now */
 	struct msg msg;
@@ -120,6 +126,7 @@ static int start_decode(struct probe *p)
 	struct decode_conf conf = {.content = p->out->sink.content,
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
+				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd};
 	size_t n = 2;
@@ -302,6 +309,24 @@ static void reap(struct probe *p)
 		on_sink_death(p);
 }
 
+/* decode asks, the kernel side compares: all that a hostile decode can do is to make us deaf. */
+static void on_judge(struct probe *p)
+{
+	const uint32_t allowed = EV_CONN_IGNORED | EV_CONN_FINAL | EV_CONN_SERVER | EV_CONN_ANY;
+	uint64_t now = clock_boot_ns();
+	struct verdict v;
+
+	if (now - p->judged_since > JUDGE_WINDOW_NS) {
+		p->judged_since = now;
+		p->judged = 0;
+	}
+	if (!p->loader || p->msg.payload.n != sizeof(v) || p->judged++ >= JUDGES_MAX)
+		return;
+	memcpy(&v, p->msg.payload.p, sizeof(v));
+	if (!(v.flags & ~(uint64_t)allowed))
+		loader_judge(p->loader, &v);
+}
+
 static void hear(struct probe *p, struct child *c)
 {
 	struct pollfd fd = {.fd = c->sock[0], .events = POLLIN};
@@ -309,6 +334,8 @@ static void hear(struct probe *p, struct child *c)
 	while (poll(&fd, 1, 0) > 0 && msg_recv(c->sock[0], &p->msg) == 0)
 		if (p->msg.type == MSG_DONE)
 			c->done = true;
+		else if (p->msg.type == MSG_JUDGE && c == &p->decode)
+			on_judge(p);
 }
 
 /* --- CMD --- */
@@ -630,6 +657,7 @@ static bool begin(struct probe *p, const struct capture *cap)
 	struct loader_options opt = {.without = cap->without};
 	struct buf error = {0};
 
+	p->llm_only = cap->llm_only;
 	p->loader = loader_new(&opt, &error);
 	if (!p->loader)
 		log_warn("%s", buf_str(&error));
@@ -641,6 +669,8 @@ static bool begin(struct probe *p, const struct capture *cap)
 		return false;
 	}
 	p->attacher = attacher_new(p->loader);
+	for (const char *const *name = llm_target_names; p->llm_only && *name; name++)
+		loader_llm_name(p->loader, *name, strlen(*name));
 	return true;
 }
 

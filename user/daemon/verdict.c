@@ -19,7 +19,7 @@ struct verdicts {
 	void *ctx;
 	struct map hosts;
 	uint64_t ignored[2]; /* of connections whose host is not known */
-	bool changed;
+	uint64_t changes;
 };
 
 struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx)
@@ -49,9 +49,11 @@ void verdicts_free(struct verdicts *vs)
 
 static struct slice without_port(struct slice host)
 {
-	const char *end = host.n && *host.p == '[' ? memchr(host.p, ']', host.n) : memchr(host.p, ':', host.n);
+	if (!host.n)
+		return host;
 
-	if (!end || !host.n)
+	const char *end = memchr(host.p, *host.p == '[' ? ']' : ':', host.n);
+	if (!end)
 		return host;
 	return slice_of(host.p, (size_t)(end - host.p) + (*end == ']'));
 }
@@ -140,7 +142,7 @@ void verdict_totals(struct verdicts *vs, struct verdict_conn *c, const struct ev
 		if (rec->ignored[dir] <= c->ignored[dir])
 			continue;
 		c->ignored[dir] = rec->ignored[dir];
-		vs->changed = true;
+		vs->changes++;
 		*(c->host ? &c->host->ignored[dir] : &vs->ignored[dir]) += more;
 	}
 }
@@ -156,7 +158,7 @@ void verdict_begin(struct verdicts *vs, struct verdict_conn *c, const struct exc
 void verdict_end(struct verdicts *vs, struct verdict_conn *c, const struct exchange *x)
 {
 	c->open -= c->open > 0;
-	vs->changed = true;
+	vs->changes++;
 	if (c->host)
 		c->host->exchanges++;
 	if (x->damage == DAMAGE_NONE && !x->upgraded)
@@ -197,9 +199,9 @@ void verdict_work(struct verdicts *vs, struct verdict_conn *c)
 		judge(vs, c, EV_CONN_IGNORED | (c->server ? EV_CONN_SERVER : 0), false);
 }
 
-bool verdicts_changed(const struct verdicts *vs)
+uint64_t verdicts_changes(const struct verdicts *vs)
 {
-	return vs->changed;
+	return vs->changes;
 }
 
 static void add_host(yyjson_mut_doc *doc, yyjson_mut_val *hosts, const char *name, uint64_t requests, uint64_t llm,
@@ -217,7 +219,7 @@ static void add_host(yyjson_mut_doc *doc, yyjson_mut_val *hosts, const char *nam
 	yyjson_mut_obj_add_uint(doc, o, "ignored_read", ignored[EV_DIR_READ]);
 }
 
-void verdicts_json(struct verdicts *vs, struct buf *out)
+void verdicts_json(const struct verdicts *vs, struct buf *out)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc), *hosts = yyjson_mut_arr(doc);
@@ -244,5 +246,4 @@ void verdicts_json(struct verdicts *vs, struct buf *out)
 		buf_add(out, text, n);
 	free(text);
 	yyjson_mut_doc_free(doc);
-	vs->changed = false;
 }

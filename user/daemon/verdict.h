@@ -31,7 +31,7 @@
 #define VERDICT_EXCHANGES      2
 #define VERDICT_HOST_EXCHANGES 16
 #define VERDICT_HOSTS_MAX      4096 /* hosts known; connections to others are never ignored */
-#define VERDICT_SHOWN_MAX      256  /* hosts in the status */
+#define VERDICT_SHOWN_MAX      128  /* hosts in the status: it has to fit into one message */
 
 struct verdict_host;
 struct verdicts;
@@ -65,9 +65,9 @@ void verdict_none(struct verdicts *vs, struct verdict_conn *c); /* no protocol t
 /* All bytes up to c->produced were parsed: gives the verdict that is due. */
 void verdict_work(struct verdicts *vs, struct verdict_conn *c);
 
-/* Whether the figures have changed since verdicts_json(). */
-bool verdicts_changed(const struct verdicts *vs);
+/* Goes up whenever a figure changes. */
+uint64_t verdicts_changes(const struct verdicts *vs);
 /* {"hosts":[{"host","requests","llm","ignored_written","ignored_read"}],"more":N}; host null: those of no known host */
-void verdicts_json(struct verdicts *vs, struct buf *out);
+void verdicts_json(const struct verdicts *vs, struct buf *out);
 
 #endif
