@@ -16,8 +16,8 @@ B            := build
 ARCH         := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
 
 # yyjson and llhttp carry no .pc file in some releases: plain -l then.
-PKG     := $(shell for l in libbpf libelf zlib yyjson sqlite3 libseccomp libsodium libcrypto capstone; do pkg-config --exists $$l && echo $$l; done)
-LDLIBS  := -lbpf -lelf -lz -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
+PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd yyjson sqlite3 libseccomp libsodium libcrypto capstone; do pkg-config --exists $$l && echo $$l; done)
+LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong -fno-strict-aliasing -D_GNU_SOURCE -Iuser -I$(B) \
@@ -95,7 +95,7 @@ $(SKEL): $(B)/spantap.bpf.o
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/san/libspantap.a
 	$(call msg,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) -o $@ $^ -lcmocka -lbrotlienc $(LDLIBS)
 
 $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspantap.a
 	$(call msg,LD,$@)
@@ -104,7 +104,7 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspantap.a
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/libspantap.a
 	$(call msg,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl -lbrotlienc
 
 unit: $(UNIT)
 fuzzers: $(FUZZ)

@@ -31,7 +31,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 build_packages=(
     gcc make pkg-config clang llvm git python3 openssl ca-certificates
-    libbpf-dev libelf-dev zlib1g-dev libyyjson-dev libllhttp-dev
+    libbpf-dev libelf-dev zlib1g-dev libbrotli-dev libzstd-dev libyyjson-dev libllhttp-dev
     libsqlite3-dev libseccomp-dev libsodium-dev libssl-dev libcapstone-dev
 )
 test_packages=(

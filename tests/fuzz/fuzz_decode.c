@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * First byte: encoding and cut.  A compressed event stream: any cut must give the same bytes, the same events
- * and the same verdict.
+ * and the same verdict; of broken data one cut may give a part of what the other gives.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -27,8 +27,8 @@ static void on_event(void *ctx, uint64_t ts, struct slice event, struct slice da
 
 	(void)ts;
 	if (r->events.n < KEEP)
-		buf_addf(&r->events, "%zu:%.*s %zu:%.*s\n", event.n, (int)event.n, event.p ? event.p : "", data.n, (int)data.n,
-			 data.p ? data.p : "");
+		buf_addf(&r->events, "%zu:%.*s %zu:%.*s\n", event.n, (int)event.n, event.p ? event.p : "",
+		         data.n, (int)data.n, data.p ? data.p : "");
 }
 
 static void collect(void *ctx, struct slice s)
@@ -65,19 +65,28 @@ static void release(struct result *r)
 	sse_release(&r->sse);
 }
 
+static bool agree(const struct buf *a, const struct buf *b, bool broken)
+{
+	size_t n = a->n < b->n ? a->n : b->n;
+
+	return (broken || a->n == b->n) && slice_eq(slice_of(a->p, n), slice_of(b->p, n));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct slice encodings[] = {{"gzip", 4}, {"deflate", 7}, {"identity", 8}};
+	static const struct slice encodings[] = {{"gzip", 4}, {"deflate", 7},  {"br", 2},
+	                                         {"zstd", 4}, {"gzip, br", 8}, {"deflate, zstd", 13}};
+	struct slice encoding = size ? encodings[data[0] % 6] : encodings[0];
 	struct result whole = {0}, cut = {0};
 	struct slice s = {(const char *)data + 1, size - 1};
+	int r;
 
 	if (size < 1)
 		return 0;
-	if (run(&whole, encodings[data[0] % 3], s, SIZE_MAX) !=
-	    run(&cut, encodings[data[0] % 3], s, 1u + data[0] / 3 % 32))
+	r = run(&whole, encoding, s, SIZE_MAX);
+	if (r != run(&cut, encoding, s, 1u + data[0] / 6 % 32))
 		abort();
-	if (!slice_eq(buf_slice(&whole.bytes), buf_slice(&cut.bytes)) ||
-	    !slice_eq(buf_slice(&whole.events), buf_slice(&cut.events)))
+	if (!agree(&whole.bytes, &cut.bytes, r < 0) || !agree(&whole.events, &cut.events, r < 0))
 		abort();
 	release(&whole);
 	release(&cut);

@@ -182,9 +182,9 @@ second_run() {
 
 libraries_link() {
     in_root sh -ec 'cd /tmp
-        printf "#include <bpf/libbpf.h>\n#include <yyjson.h>\n#include <llhttp.h>\n#include <sqlite3.h>\n#include <seccomp.h>\n#include <sodium.h>\n#include <openssl/evp.h>\n" >t.c
-        printf "int main(void) { return !(libbpf_major_version() == 1 && libbpf_minor_version() >= 4 && yyjson_version() && sqlite3_libversion_number() && sodium_init() >= 0); }\n" >>t.c
-        gcc -std=c17 -Wall -Werror t.c -o t $(pkg-config --cflags --libs libbpf yyjson libllhttp sqlite3 libseccomp libsodium libcrypto libelf zlib)
+        printf "#include <bpf/libbpf.h>\n#include <yyjson.h>\n#include <llhttp.h>\n#include <sqlite3.h>\n#include <seccomp.h>\n#include <sodium.h>\n#include <openssl/evp.h>\n#include <brotli/decode.h>\n#include <zstd.h>\n" >t.c
+        printf "int main(void) { return !(libbpf_major_version() == 1 && libbpf_minor_version() >= 4 && yyjson_version() && BrotliDecoderVersion() && ZSTD_versionNumber() && sqlite3_libversion_number() && sodium_init() >= 0); }\n" >>t.c
+        gcc -std=c17 -Wall -Werror t.c -o t $(pkg-config --cflags --libs libbpf yyjson libllhttp sqlite3 libseccomp libsodium libcrypto libelf zlib libbrotlidec libzstd)
         ./t; bpftool version; llvm-strip --version; clang --version'
 }
 

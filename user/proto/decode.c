@@ -1,170 +1,140 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include "base/alloc.h"
+#include "proto/codec.h"
 #include "proto/decode.h"
 
-#define PIECE 16384 /* bytes handed out at a time: what a compression bomb can make us hold */
+/* The limit on what comes out moves in steps of so many bytes in, so that it does not depend on the cut. */
+#define STEP 16384
 
-enum format {
-	IDENTITY,
-	GZIP,
-	DEFLATE, /* zlib or raw: the first two bytes tell */
-};
-
-enum state {
-	BEGIN,  /* no byte seen */
-	SECOND, /* DEFLATE: the first byte is held */
-	DATA,
-	MEMBER_END, /* GZIP: the end, or another member */
-	END,
-	BROKEN,
+static const struct coding {
+	struct slice name;
+	const struct codec *codec; /* NULL: changes nothing */
+} codings[] = {
+    {{"", 0}, NULL},
+    {{"identity", 8}, NULL},
+    {{"gzip", 4}, &codec_gzip},
+    {{"x-gzip", 6}, &codec_gzip}, /* RFC 9110 8.4.1.3: the same */
+    {{"deflate", 7}, &codec_deflate},
+    {{"br", 2}, &codec_brotli},
+    {{"zstd", 4}, &codec_zstd},
 };
 
 struct decoder {
-	enum format format;
-	enum state state;
-	bool inflating;
-	unsigned char first;
-	z_stream z;
+	struct stage {
+		struct decoder *decoder;
+		const struct codec *codec;
+		void *state;
+		uint64_t made;        /* bytes put out */
+	} stages[DECODE_CODINGS_MAX]; /* in the order in which they were applied: the last one is fed first */
+	size_t n;
+	bool broken;
+	uint64_t in, made_max; /* bytes: fed, and what each stage may have put out */
 	decoder_out out;
 	void *ctx;
 };
 
-static const struct encoding {
-	struct slice name;
-	enum format format;
-} encodings[] = {
-    {{"", 0}, IDENTITY},   {{"identity", 8}, IDENTITY}, {{"gzip", 4}, GZIP},
-    {{"x-gzip", 6}, GZIP}, {{"deflate", 7}, DEFLATE},
-};
-
-struct decoder *decoder_new(struct slice content_encoding, decoder_out out, void *ctx)
+static bool stage_out(void *ctx, struct slice s)
 {
-	struct slice name = slice_trim(content_encoding);
+	struct stage *stage = ctx;
+	struct decoder *d = stage->decoder;
+	uint64_t room = d->made_max - stage->made;
 
-	for (size_t i = 0; i < sizeof(encodings) / sizeof(*encodings); i++) {
-		if (slice_caseeq(name, encodings[i].name)) {
-			struct decoder *d = xcalloc(1, sizeof(*d));
+	if (s.n > room) {
+		s.n = (size_t)room;
+		d->broken = true;
+	}
+	stage->made += s.n;
+	if (!s.n)
+		return !d->broken;
+	if (stage == d->stages)
+		d->out(d->ctx, s);
+	else if (stage[-1].codec->feed(stage[-1].state, s) < 0)
+		d->broken = true;
+	return !d->broken;
+}
 
-			d->format = encodings[i].format;
-			d->out = out;
-			d->ctx = ctx;
-			return d;
-		}
+static const struct coding *coding_named(struct slice name)
+{
+	for (size_t i = 0; i < sizeof(codings) / sizeof(*codings); i++) {
+		if (slice_caseeq(slice_trim(name), codings[i].name))
+			return &codings[i];
 	}
 	return NULL;
 }
 
-static void stop(struct decoder *d, enum state state)
+static bool add_stage(struct decoder *d, const struct coding *coding)
 {
-	if (d->inflating)
-		inflateEnd(&d->z);
-	d->inflating = false;
-	d->state = state;
+	struct stage *stage = &d->stages[d->n];
+
+	if (!coding || (coding->codec && d->n == DECODE_CODINGS_MAX))
+		return false;
+	if (!coding->codec)
+		return true;
+	*stage = (struct stage){.decoder = d, .codec = coding->codec};
+	stage->state = coding->codec->open(stage_out, stage);
+	d->n++;
+	return true;
 }
 
-static void start(struct decoder *d, int window_bits)
+struct decoder *decoder_new(struct slice list, decoder_out out, void *ctx)
 {
-	d->state = BROKEN;
-	if (inflateInit2(&d->z, window_bits) == Z_OK) {
-		d->inflating = true;
-		d->state = DATA;
+	struct decoder *d = xcalloc(1, sizeof(*d));
+	struct slice name;
+
+	d->out = out;
+	d->ctx = ctx;
+	while (slice_cut(&list, ',', &name)) {
+		if (!add_stage(d, coding_named(name))) {
+			decoder_free(d);
+			return NULL;
+		}
 	}
+	return d;
 }
 
-/* Inflates up to the end of the input or of the member; *s keeps what was not used. */
-static void inflate_all(struct decoder *d, struct slice *s)
+static int feed_step(struct decoder *d, struct slice *s)
 {
-	unsigned char piece[PIECE];
-	int r;
+	size_t room = STEP - d->in % STEP, n = s->n < room ? s->n : room;
+	const struct stage *last = &d->stages[d->n - 1];
 
-	do {
-		unsigned int n = s->n < UINT32_MAX ? (unsigned int)s->n : UINT32_MAX;
-
-		d->z.next_in = (unsigned char *)s->p;
-		d->z.avail_in = n;
-		d->z.next_out = piece;
-		d->z.avail_out = PIECE;
-		r = inflate(&d->z, Z_SYNC_FLUSH);
-		*s = slice_from(*s, n - d->z.avail_in);
-		if (d->z.avail_out < PIECE)
-			d->out(d->ctx, slice_of(piece, PIECE - d->z.avail_out));
-	} while (r == Z_OK && (s->n || !d->z.avail_out));
-	if (r == Z_STREAM_END && d->format == GZIP)
-		d->state = MEMBER_END;
-	else if (r == Z_STREAM_END)
-		stop(d, END);
-	else if (r != Z_OK && r != Z_BUF_ERROR)
-		stop(d, BROKEN);
-}
-
-/* RFC 1950 2.2: method 8, window at most 32 KiB, the pair a multiple of 31. */
-static bool is_zlib(unsigned char cmf, unsigned char flg)
-{
-	return (cmf & 15) == 8 && cmf >> 4 <= 7 && (cmf << 8 | flg) % 31 == 0;
-}
-
-static void second_byte(struct decoder *d, struct slice s)
-{
-	struct slice held = slice_of(&d->first, 1);
-
-	start(d, is_zlib(d->first, (unsigned char)s.p[0]) ? MAX_WBITS : -MAX_WBITS);
-	if (d->state == DATA)
-		inflate_all(d, &held);
-}
-
-static void begin(struct decoder *d, struct slice *s)
-{
-	if (d->format == GZIP) {
-		start(d, MAX_WBITS + 16);
-		return;
-	}
-	d->first = (unsigned char)s->p[0];
-	d->state = SECOND;
-	*s = slice_from(*s, 1);
-}
-
-/* What follows a gzip member and is none is padding, and ignored, as gzip(1) does. */
-static void next_member(struct decoder *d, struct slice s)
-{
-	if (s.p[0] == 0x1f && inflateReset(&d->z) == Z_OK)
-		d->state = DATA;
-	else
-		stop(d, END);
+	d->made_max = DECODE_FREE + (d->in / STEP + 1) * STEP * DECODE_RATIO_MAX;
+	d->in += n;
+	if (last->codec->feed(last->state, slice_of(s->p, n)) < 0)
+		d->broken = true;
+	*s = slice_from(*s, n);
+	return d->broken ? -EBADMSG : 0;
 }
 
 int decoder_feed(struct decoder *d, struct slice s)
 {
-	if (d->format == IDENTITY) {
-		if (s.n)
-			d->out(d->ctx, s);
-		return 0;
+	if (d->broken)
+		return -EBADMSG;
+	if (!d->n && s.n)
+		d->out(d->ctx, s);
+	while (d->n && s.n) {
+		if (feed_step(d, &s) < 0)
+			return -EBADMSG;
 	}
-	while (s.n && d->state != BROKEN && d->state != END) {
-		if (d->state == BEGIN)
-			begin(d, &s);
-		else if (d->state == SECOND)
-			second_byte(d, s);
-		else if (d->state == MEMBER_END)
-			next_member(d, s);
-		else
-			inflate_all(d, &s);
-	}
-	return d->state == BROKEN ? -EBADMSG : 0;
+	return 0;
 }
 
 int decoder_finish(struct decoder *d)
 {
-	return d->state == BEGIN || d->state == MEMBER_END || d->state == END ? 0 : -EBADMSG;
+	for (size_t i = 0; i < d->n; i++) {
+		if (!d->stages[i].codec->ended(d->stages[i].state))
+			d->broken = true;
+	}
+	return d->broken ? -EBADMSG : 0;
 }
 
 void decoder_free(struct decoder *d)
 {
 	if (!d)
 		return;
-	stop(d, END);
+	for (size_t i = 0; i < d->n; i++)
+		d->stages[i].codec->close(d->stages[i].state);
 	free(d);
 }
