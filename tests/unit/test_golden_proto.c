@@ -136,8 +136,8 @@ static unsigned compare(const char *file, struct slice input, struct slice expec
 		run(&log, input, i < 2 ? i : 2);
 		same = slice_eq(buf_slice(&log), expected);
 		if (!same)
-			print_error("%s, cut %d, input:\n%.*s\ngot:\n%s\n", file, i, (int)input.n, input.p,
-			            buf_str(&log));
+			fprintf(stderr, "%s, cut %d, input:\n%.*s\ngot:\n%s\n", file, i, (int)input.n,
+			        input.p, buf_str(&log));
 		buf_release(&log);
 		if (!same)
 			return 1;

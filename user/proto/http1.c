@@ -27,6 +27,7 @@
 #include "proto/head.h"
 #include "proto/http1.h"
 #include "proto/pairing.h"
+#include "proto/websocket.h"
 
 enum state {
 	AT_START,    /* a message may begin here; CR and LF before it are skipped (RFC 9112 2.2) */
@@ -35,7 +36,7 @@ enum state {
 	IN_LENGTH,   /* body, `left` bytes to go */
 	UNTIL_CLOSE, /* body without known end */
 	IN_CHUNKS,   /* chunked body */
-	PASSED_OVER, /* no HTTP any more */
+	HANDED_OVER, /* no HTTP any more: WebSocket, or passed over */
 };
 
 enum trust { EXACT, EDGE, FOUND };
@@ -54,6 +55,8 @@ struct side {
 struct http1 {
 	struct pairing pairing;
 	struct side side[2];
+	struct websocket *websocket; /* NULL: the connection was not handed over to it */
+	struct open *upgraded;       /* its exchange */
 };
 
 static int dir_of(const struct side *s)
@@ -246,7 +249,7 @@ static void request_turn(struct http1 *c, struct side *s)
 {
 	struct open *o = *body_of(s);
 
-	if (c->pairing.synced || s->trust == EXACT || s->state == PASSED_OVER)
+	if (c->pairing.synced || s->trust == EXACT || s->state == HANDED_OVER)
 		return;
 	if (s->state != AT_START)
 		lose_boundary(s, 0, 0);
@@ -258,19 +261,29 @@ static void request_turn(struct http1 *c, struct side *s)
 }
 
 /* RFC 9110 7.8, 9.3.6: the connection is handed over. */
-static void pass_over(struct http1 *c, struct open *o)
+static void hand_over(struct http1 *c, struct open *o)
 {
-	o->x.upgraded = true;
-	o->response_done = true;
-	o->x.response_end = o->x.response_head;
+	struct side *asks = &c->side[c->pairing.request_dir];
+	bool sure = o->request_done && asks->state == AT_START && asks->trust == EXACT;
+
 	if (!o->request_done)
 		open_mark(o, DAMAGE_REQUEST_BODY, "upgraded before the request ended");
-	pairing_end(&c->pairing, o);
-	pairing_give_up(&c->pairing, "the connection was upgraded");
+	o->request_done = true;
+	pairing_give_up(&c->pairing, o, "the connection was upgraded");
 	for (int i = 0; i < 2; i++) {
 		expect_start(&c->side[i], EXACT);
-		c->side[i].state = PASSED_OVER;
+		c->side[i].state = HANDED_OVER;
 	}
+	o->x.response_end = o->x.response_head;
+	if (!websocket_begins(&o->x)) {
+		o->response_done = true;
+		pairing_end(&c->pairing, o);
+		return;
+	}
+	c->upgraded = o;
+	c->websocket = websocket_new(c->pairing.ev, c->pairing.ctx, &o->x);
+	if (!sure)
+		websocket_gap(c->websocket, o->x.request_dir, o->x.response_head, 0, 0);
 }
 
 /* RFC 9112 6.3, rule 1, and 9110 15.2 */
@@ -299,11 +312,12 @@ static void begin_response(struct http1 *c, struct side *s, struct head_parsed *
 	x->response_head = s->ts;
 	if (p->too_many)
 		open_mark(o, DAMAGE_RESPONSE_HEAD, "more header fields than the limit");
+	x->upgraded = p->status == 101 || (slice_eq(x->method, SLICE("CONNECT")) && p->status < 300);
 	if (o->orphan)
 		c->pairing.ev->request(c->pairing.ctx, x);
 	c->pairing.ev->response(c->pairing.ctx, x);
-	if (p->status == 101 || (slice_eq(x->method, SLICE("CONNECT")) && p->status < 300)) {
-		pass_over(c, o);
+	if (x->upgraded) {
+		hand_over(c, o);
 		return;
 	}
 	request_turn(c, other(s));
@@ -319,7 +333,7 @@ static void begin_response(struct http1 *c, struct side *s, struct head_parsed *
 static void change_role(struct http1 *c, struct side *s, int request_dir)
 {
 	if (c->pairing.request_dir >= 0) {
-		pairing_give_up(&c->pairing, "requests and responses were confused");
+		pairing_give_up(&c->pairing, NULL, "requests and responses were confused");
 		pairing_request_lost(&c->pairing, 0, 0);
 		expect_start(other(s), EDGE);
 	}
@@ -460,7 +474,11 @@ static void step(struct http1 *c, struct side *s, struct slice *in)
 		body_bytes(s, *in);
 		take(s, in, in->n);
 		break;
-	case PASSED_OVER:
+	case HANDED_OVER:
+		if (c->websocket) {
+			websocket_feed(c->websocket, (enum ev_dir)dir_of(s), s->ts, *in);
+			c->upgraded->x.response_end = s->ts;
+		}
 		take(s, in, in->n);
 		break;
 	}
@@ -524,7 +542,9 @@ static void http1_gap(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum ga
 	if (!is_request(s))
 		pairing_response_moves(&c->pairing, true);
 	switch (s->state) {
-	case PASSED_OVER:
+	case HANDED_OVER:
+		if (c->websocket)
+			websocket_gap(c->websocket, dir, ts, n, cause);
 		break;
 	case UNTIL_CLOSE:
 		body_hole(s, n, n, cause);
@@ -590,6 +610,11 @@ static void http1_close(void *p, uint64_t ts, bool complete)
 			message_end(s);
 		}
 		head_release(&s->head);
+	}
+	if (c->websocket) {
+		websocket_finish(c->websocket, complete);
+		websocket_free(c->websocket);
+		pairing_end(&c->pairing, c->upgraded);
 	}
 	while (c->pairing.first) {
 		open_mark(c->pairing.first, DAMAGE_CUT, "the connection ended first");

@@ -4,7 +4,8 @@
  *
  * Known limits: the trailer section is skipped, not reported; transfer codings
  * other than chunked give an exchange without body, marked DAMAGE_ENCODING;
- * what follows an upgrade or an accepted CONNECT is passed over.
+ * what follows an upgrade to anything but WebSocket (websocket.h), or an
+ * accepted CONNECT, is passed over.
  */
 #ifndef SPANTAP_HTTP1_H
 #define SPANTAP_HTTP1_H

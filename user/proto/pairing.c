@@ -95,11 +95,9 @@ static unsigned response_part(const struct open *o)
 	return o->x.status ? DAMAGE_RESPONSE_BODY : DAMAGE_RESPONSE_HEAD;
 }
 
-/* Ends the oldest exchange, whose rest will not be seen. */
-static void give_up_first(struct pairing *p, const char *why)
+/* Ends an exchange, the rest of which will not be seen. */
+static void give_up(struct pairing *p, struct open *o, const char *why)
 {
-	struct open *o = p->first;
-
 	if (!o->response_done)
 		open_mark(o, response_part(o), why);
 	if (!o->request_done)
@@ -107,10 +105,15 @@ static void give_up_first(struct pairing *p, const char *why)
 	pairing_end(p, o);
 }
 
-void pairing_give_up(struct pairing *p, const char *why)
+void pairing_give_up(struct pairing *p, const struct open *but, const char *why)
 {
-	while (p->first)
-		give_up_first(p, why);
+	struct open *o = p->first, *next;
+
+	for (; o; o = next) {
+		next = o->next;
+		if (o != but)
+			give_up(p, o, why);
+	}
 }
 
 static void mark_waiting(struct pairing *p)
@@ -181,11 +184,11 @@ struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
 	p->overlaps |= overlaps(p);
 	*ret_fresh = !p->synced && !(searched && unanswered(p->last));
 	if (*ret_fresh) {
-		pairing_give_up(p, why_turn);
+		pairing_give_up(p, NULL, why_turn);
 		p->synced = !searched && p->turn && p->answered && !p->pipelines;
 	}
 	if (p->n_open >= PROTO_PIPELINE_MAX) {
-		give_up_first(p, "too many requests wait for their response");
+		give_up(p, p->first, "too many requests wait for their response");
 		mark_waiting(p);
 		p->pipelines = true;
 		p->synced = false;
@@ -227,7 +230,7 @@ static struct open *guess(struct pairing *p)
 	struct open *o = unanswered(p->last) ? p->last : NULL;
 
 	while (p->first && p->first != o)
-		give_up_first(p, why_lost);
+		give_up(p, p->first, why_lost);
 	if (o)
 		open_mark(o, DAMAGE_RESPONSE_HEAD, why_guess);
 	return o;

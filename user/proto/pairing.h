@@ -107,7 +107,8 @@ void pairing_response_lost(struct pairing *p, uint64_t n, enum gap_cause cause);
 
 /* The oldest exchange whose response has not ended. */
 struct open *pairing_waiting(const struct pairing *p);
-void pairing_give_up(struct pairing *p, const char *why);
+/* Ends all open exchanges but `but`, which may be NULL. */
+void pairing_give_up(struct pairing *p, const struct open *but, const char *why);
 /* Reports the end and frees `o`. */
 void pairing_end(struct pairing *p, struct open *o);
 

@@ -130,6 +130,18 @@ static void print_gap(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t t
 	buf_addf(out, " ts=%" PRIu64 "\n", ts);
 }
 
+static void print_message(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, struct slice s,
+                          bool text)
+{
+	struct buf *out = ctx;
+
+	begin_line(out, x);
+	buf_addf(out, "message %s %s %zu bytes \"", dir == EV_DIR_WRITE ? "write" : "read",
+	         text ? "text" : "binary", s.n);
+	text_escape(out, slice_of(s.p, s.n < PROTO_PRINT_BODY_MAX ? s.n : PROTO_PRINT_BODY_MAX));
+	buf_addf(out, "\"%s ts=%" PRIu64 "\n", s.n > PROTO_PRINT_BODY_MAX ? "…" : "", ts);
+}
+
 static void print_damage(struct buf *out, unsigned damage)
 {
 	const char *sep = "";
@@ -173,5 +185,6 @@ const struct proto_events proto_print_events = {
     .response = print_response,
     .response_body = print_response_body,
     .body_gap = print_gap,
+    .message = print_message,
     .end = print_end,
 };

@@ -8,6 +8,7 @@
  *   42 request-end ts=7
  *   42 response 200 start=9 head=9
  *   42 gap read 100 ts=11
+ *   42 message write text 5 bytes "hello" ts=12
  *   42 end damage=response-body lost=100 cause=1 bytes=5/0 ts=12
  *
  * The number is request_offset ("none+N": a response without request, N its
@@ -20,7 +21,7 @@
 #include "base/buf.h"
 #include "proto/proto.h"
 
-#define PROTO_PRINT_BODY_MAX 4096 /* bytes shown of one body; all are counted */
+#define PROTO_PRINT_BODY_MAX 4096 /* bytes shown of one body or message; all are counted */
 
 /* The context is a struct buf, to which the lines are appended. exchange.user is ours. */
 extern const struct proto_events proto_print_events;
