@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/text.h"
 #include "proto/permessage_deflate.h"
 #include "proto/websocket.h"
 #include "proto/websocket_frame.h"
@@ -23,14 +22,6 @@ struct message {
 	struct buf bytes;
 };
 
-/* What waits for the proof. */
-struct held {
-	uint64_t ts;
-	size_t n; /* bytes in lane.held_bytes; of a missing one: none */
-	uint64_t wire;
-	bool text, missing;
-};
-
 /* One direction. */
 struct lane {
 	struct websocket *websocket;
@@ -47,9 +38,6 @@ struct lane {
 	bool context_lost;
 	unsigned proof; /* headers that must still be right; 0: where frames begin is known */
 	bool tail;      /* the proof may begin inside a message */
-	struct held *held;
-	size_t n_held, cap_held;
-	struct buf held_bytes;
 };
 
 struct websocket {
@@ -83,15 +71,15 @@ static void lose_bytes(struct lane *l, uint64_t n, enum gap_cause cause)
 	mark(l, 0, NULL);
 }
 
-static void report_gap(struct lane *l, uint64_t ts, uint64_t n)
+static void report_gap(struct lane *l, uint64_t n)
 {
 	const struct websocket *w = l->websocket;
 
 	mark(l, 0, "a WebSocket message is missing");
-	w->ev->body_gap(w->ctx, w->x, l->dir, ts, n);
+	w->ev->body_gap(w->ctx, w->x, l->dir, l->ts, n);
 }
 
-static void report(struct lane *l, uint64_t ts, struct slice s, bool text)
+static void report(struct lane *l, struct slice s, bool text)
 {
 	const struct websocket *w = l->websocket;
 
@@ -100,47 +88,10 @@ static void report(struct lane *l, uint64_t ts, struct slice s, bool text)
 	else
 		w->x->response_body_bytes += s.n;
 	if (w->ev->message)
-		w->ev->message(w->ctx, w->x, l->dir, ts, s, text);
+		w->ev->message(w->ctx, w->x, l->dir, l->ts, s, text);
 }
 
-/* --- the proof -------------------------------------------------------------------- */
-
-static void drop_held(struct lane *l)
-{
-	l->n_held = 0;
-	buf_release(&l->held_bytes);
-}
-
-static void hold(struct lane *l, struct slice s)
-{
-	const struct message *m = &l->message;
-
-	if (l->held_bytes.n + s.n > WEBSOCKET_HELD_MAX)
-		drop_held(l);
-	if (s.n > WEBSOCKET_HELD_MAX)
-		return;
-	xgrow(&l->held, &l->cap_held, l->n_held + 1, sizeof(*l->held));
-	l->held[l->n_held++] = (struct held){
-	    .ts = l->ts, .n = m->missing ? 0 : s.n, .wire = m->wire, .text = m->text, .missing = m->missing};
-	if (!m->missing)
-		buf_addslice(&l->held_bytes, s);
-}
-
-static void proved(struct lane *l)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < l->n_held; i++) {
-		const struct held *h = &l->held[i];
-
-		if (h->missing)
-			report_gap(l, h->ts, h->wire);
-		else
-			report(l, h->ts, slice_of(buf_slice(&l->held_bytes).p + at, h->n), h->text);
-		at += h->n;
-	}
-	drop_held(l);
-}
+/* --- boundaries that were lost --------------------------------------------------- */
 
 static void forget_message(struct lane *l)
 {
@@ -162,7 +113,6 @@ static void drop_inflater(struct lane *l)
 /* Where a frame begins is not known: the next byte may, or any other. */
 static void seek(struct lane *l)
 {
-	drop_held(l);
 	forget_message(l);
 	drop_inflater(l);
 	l->left = 0;
@@ -174,18 +124,7 @@ static void lose_boundary(struct lane *l, unsigned damage, const char *why)
 {
 	mark(l, damage, why);
 	seek(l);
-	report_gap(l, l->ts, 0);
-}
-
-static bool is_utf8(struct slice s)
-{
-	struct buf valid = {0};
-	bool same;
-
-	text_utf8(&valid, s);
-	same = slice_eq(buf_slice(&valid), s);
-	buf_release(&valid);
-	return same;
+	report_gap(l, 0);
 }
 
 /* Stricter than ws_frame_refusal(): what real clients and servers send. */
@@ -208,9 +147,9 @@ static void begin_message(struct lane *l)
 	m->open = true;
 	m->text = f->opcode == WS_TEXT;
 	m->compressed = f->rsv & WS_RSV1;
-	if (f->opcode == WS_CONTINUATION)
+	if (l->proof || f->opcode == WS_CONTINUATION)
 		m->missing = m->reported = true;
-	if (!m->compressed)
+	if (!m->compressed || l->proof)
 		return;
 	if (!l->context_lost && !l->inflater)
 		l->inflater = pmd_inflater_new(l->websocket->agreed.side[l->side].window_bits);
@@ -252,9 +191,7 @@ static void inflate_part(struct lane *l, struct slice s, bool ended)
 		return;
 	err = pmd_inflate(l->inflater, s, ended, &m->bytes, m->missing ? 0 : WEBSOCKET_MESSAGE_MAX, &m->made,
 	                  WEBSOCKET_SKIM_MAX);
-	if (err && l->proof)
-		seek(l);
-	else if (err == -E2BIG)
+	if (err == -E2BIG)
 		spoil(l, 0, why_long);
 	else if (err)
 		spoil(l, DAMAGE_ENCODING, "a compressed WebSocket message is broken");
@@ -269,24 +206,16 @@ static void end_message(struct lane *l, struct slice s)
 
 	if (m->compressed)
 		inflate_part(l, SLICE(""), true);
-	if (!m->open)
-		return; /* it was none */
 	if (l->inflater && l->websocket->agreed.side[l->side].no_context_takeover) {
 		pmd_inflater_free(l->inflater);
 		l->inflater = NULL;
 	}
 	if (!s.p)
 		s = buf_slice(&m->bytes);
-	if (l->proof && m->text && !m->missing && !is_utf8(s))
-		seek(l);
-	else if (m->reported)
-		;
-	else if (l->proof)
-		hold(l, s);
-	else if (m->missing)
-		report_gap(l, l->ts, m->wire);
-	else
-		report(l, l->ts, s, m->text);
+	if (!m->missing)
+		report(l, s, m->text);
+	else if (!m->reported)
+		report_gap(l, m->wire);
 	forget_message(l);
 }
 
@@ -354,8 +283,6 @@ static void step_payload(struct lane *l, struct slice *in)
 		else
 			take_payload(l, s);
 	}
-	if (!l->left)
-		return; /* the frame was none */
 	l->left -= n;
 	if (!l->left)
 		end_frame(l, whole);
@@ -369,13 +296,13 @@ static void check_order(struct lane *l)
 	if (starts && m->open) {
 		mark(l, DAMAGE_SYNTAX, "a WebSocket message begins inside another one");
 		if (!m->reported)
-			report_gap(l, l->ts, m->wire);
+			report_gap(l, m->wire);
 		if (m->compressed)
 			drop_inflater(l);
 		forget_message(l);
 	} else if (!starts && !m->open && !l->tail) {
 		mark(l, DAMAGE_SYNTAX, "a WebSocket message without beginning");
-		report_gap(l, l->ts, 0);
+		report_gap(l, 0);
 	}
 }
 
@@ -406,8 +333,7 @@ static void step_header(struct lane *l, struct slice *in)
 		return;
 	}
 	l->header.n = 0;
-	if (l->proof && !--l->proof)
-		proved(l);
+	l->proof -= l->proof > 0;
 	l->left = l->frame.length;
 	if (!ws_is_control(&l->frame)) {
 		check_order(l);
@@ -462,7 +388,7 @@ static void pass(struct lane *l)
 {
 	mark(l, DAMAGE_ENCODING, "a WebSocket extension that is not known");
 	if (!l->left)
-		report_gap(l, l->ts, 0);
+		report_gap(l, 0);
 	l->left = 1;
 }
 
@@ -509,8 +435,8 @@ void websocket_finish(struct websocket *w, bool complete)
 
 		if (l->passive)
 			continue;
-		if (l->message.open && !l->message.reported && !l->proof)
-			report_gap(l, l->ts, l->message.wire);
+		if (l->message.open && !l->message.reported)
+			report_gap(l, l->message.wire);
 		if (l->message.open || l->left || l->header.n)
 			mark(l, DAMAGE_CUT, "the connection ended first");
 		if (!complete && !l->closed)
@@ -527,8 +453,6 @@ void websocket_free(struct websocket *w)
 
 		buf_release(&l->message.bytes);
 		pmd_inflater_free(l->inflater);
-		drop_held(l);
-		free(l->held);
 	}
 	free(w);
 }

@@ -16,10 +16,11 @@
  * A hole over the header of a frame (or a frame that cannot be one) loses the
  * boundary of that direction: one body_gap() with n 0 stands for all messages
  * until it is found again.  Any byte behind the hole may then begin a frame;
- * it does when WEBSOCKET_PROOF headers in a row are right, masked as this
- * direction must be, and each whole text between them is UTF-8.  Random bytes
- * pass for a header once in a hundred.  Messages on this way are held (with
- * their times) and reported with the last proof, or not at all.
+ * one did when it is followed by WEBSOCKET_PROOF headers in a row that are
+ * right, and masked as this direction must be.  Random bytes pass for a header
+ * once in a hundred; but what begins at a wrong place may end at a right one,
+ * so what precedes the last proof is not reported.  A message that quotes so
+ * many frames behind a hole is taken for them.
  *
  * A connection joined late, or an extension that is not known, gives no message.
  */
@@ -32,8 +33,6 @@
 #define WEBSOCKET_SKIM_MAX                                                                                   \
 	(256u << 20) /* bytes inflated of a message that is too long, to keep the context */
 #define WEBSOCKET_PROOF 5
-#define WEBSOCKET_HELD_MAX                                                                                   \
-	(1u << 20) /* bytes of messages that wait for the proof; beyond, they are given up */
 
 struct websocket;
 
