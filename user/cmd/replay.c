@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/outputs.h"
+#include "cmd/until.h"
 #include "daemon/recording.h"
 
 static const char usage[] = "usage: spantap replay [options] FILE\n"
@@ -11,9 +12,14 @@ static const char usage[] = "usage: spantap replay [options] FILE\n"
 			    "Decodes the raw events that 'spantap run --record FILE' kept: the same spans with the\n"
 			    "same ids, without privileges and without the agent. Without --store and --otlp-file\n"
 			    "it only prints the tree.\n"
-			    "\n" OUTPUT_USAGE;
+			    "\n" OUTPUT_USAGE
+			    "  --until SEAM          stop there and print what it gives, in clear, to stdout: " UNTIL_SEAMS
+			    "\n";
 
-static const struct option options[] = {OUTPUT_OPTIONS, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {OUTPUT_OPTIONS,
+					 {"until", required_argument, NULL, 'u'},
+					 {"help", no_argument, NULL, 'h'},
+					 {NULL, 0, NULL, 0}};
 
 /* Reads the head of the recording: its first record carries the capture's instance, from which all ids come. */
 static int read_instance(int fd, uint8_t ret[16])
@@ -34,9 +40,25 @@ static int read_instance(int fd, uint8_t ret[16])
 	return err;
 }
 
+static int unreadable(const char *path, int err)
+{
+	return cmd_failed(&cmd_replay, "'%s' is no recording of this version of spantap%s%s", path,
+			  err == -EBADMSG ? "" : ": ", err == -EBADMSG ? "" : strerror(-err));
+}
+
+static int print_until(const char *seam, const char *path, int fd)
+{
+	int err = recording_open(fd);
+
+	if (!err)
+		err = until_print(seam, fd);
+	return err ? unreadable(path, err) : CMD_OK;
+}
+
 static int run(int argc, char **argv)
 {
 	struct outputs out = {.sink = {.content = CONTENT_REDACTED}};
+	const char *until = NULL;
 	bool store = false;
 	int opt, code = 0;
 
@@ -45,6 +67,12 @@ static int run(int argc, char **argv)
 			return CMD_OK;
 		if (opt == CMD_OPTION_WRONG)
 			return CMD_USAGE;
+		if (opt == 'u' && !until_known(optarg))
+			return cmd_usage_error(&cmd_replay, "unknown seam '%s'; known: " UNTIL_SEAMS, optarg);
+		if (opt == 'u') {
+			until = optarg;
+			continue;
+		}
 		store |= opt == 's';
 		if (!outputs_option(&cmd_replay, opt, &out, &code))
 			return CMD_USAGE;
@@ -56,6 +84,8 @@ static int run(int argc, char **argv)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return cmd_failed(&cmd_replay, "cannot open '%s': %s", path, strerror(errno));
+	if (until)
+		return print_until(until, path, fd);
 	code = outputs_finish(&cmd_replay, &out, cmd_user(), getgid());
 	if (code)
 		return code;
@@ -63,8 +93,7 @@ static int run(int argc, char **argv)
 		out.sink.store_dir = NULL;
 	int err = read_instance(fd, out.sink.instance);
 	if (err)
-		return cmd_failed(&cmd_replay, "'%s' is no recording of this version of spantap%s%s", path,
-				  err == -EBADMSG ? "" : ": ", err == -EBADMSG ? "" : strerror(-err));
+		return unreadable(path, err);
 	return capture_replay(&out, fd) ? CMD_FAILED : CMD_OK;
 }
 
