@@ -35,7 +35,7 @@ build_packages=(
     libsqlite3-dev libseccomp-dev libsodium-dev libssl-dev libcapstone-dev
 )
 test_packages=(
-    libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2
+    libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets
     sqlite3 procps util-linux iproute2 debootstrap
 )
 declare -A min_version=()               # package -> oldest version that will do

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -134,12 +135,16 @@ static void print_message(void *ctx, struct exchange *x, enum ev_dir dir, uint64
                           bool text)
 {
 	struct buf *out = ctx;
+	bool whole = s.n <= PROTO_PRINT_BODY_MAX;
 
 	begin_line(out, x);
 	buf_addf(out, "message %s %s %zu bytes \"", dir == EV_DIR_WRITE ? "write" : "read",
 	         text ? "text" : "binary", s.n);
-	text_escape(out, slice_of(s.p, s.n < PROTO_PRINT_BODY_MAX ? s.n : PROTO_PRINT_BODY_MAX));
-	buf_addf(out, "\"%s ts=%" PRIu64 "\n", s.n > PROTO_PRINT_BODY_MAX ? "…" : "", ts);
+	text_escape(out, slice_of(s.p, whole ? s.n : PROTO_PRINT_BODY_MAX));
+	buf_adds(out, whole ? "\"" : "\"…");
+	if (!whole)
+		buf_addf(out, " crc32=%08lx", crc32_z(0, (const unsigned char *)s.p, s.n));
+	buf_addf(out, " ts=%" PRIu64 "\n", ts);
 }
 
 static void print_damage(struct buf *out, unsigned damage)

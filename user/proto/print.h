@@ -13,7 +13,8 @@
  *
  * The number is request_offset ("none+N": a response without request, N its
  * own offset).  A body is printed in one line, up to the next gap or its end,
- * so the text does not depend on how the bytes were cut.
+ * so the text does not depend on how the bytes were cut.  A message that is not
+ * shown whole carries the CRC-32 of all its bytes.
  */
 #ifndef SPANTAP_PROTO_PRINT_H
 #define SPANTAP_PROTO_PRINT_H
