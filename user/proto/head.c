@@ -399,9 +399,27 @@ static llhttp_errno_t execute_request(llhttp_t *l, struct slice s)
 	return e == HPE_OK ? llhttp_execute(l, lf + 1, s.n - (size_t)(lf + 1 - s.p)) : e;
 }
 
+/* Whether a transfer coding other than chunked is named. */
+static bool is_coded(const struct head_parsed *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct slice list = p->v[i].value, one;
+
+		if (!slice_caseeq(p->v[i].name, SLICE("transfer-encoding")))
+			continue;
+		while (slice_cut(&list, ',', &one)) {
+			one = slice_trim(one);
+			if (one.n && !slice_caseeq(one, SLICE("chunked")) &&
+			    !slice_caseeq(one, SLICE("identity")))
+				return true;
+		}
+	}
+	return false;
+}
+
 int head_parse(const struct head *h, struct head_parsed *ret)
 {
-	struct slice s = buf_slice(&h->bytes), te;
+	struct slice s = buf_slice(&h->bytes);
 	llhttp_errno_t e;
 	llhttp_t l;
 
@@ -418,10 +436,9 @@ int head_parse(const struct head *h, struct head_parsed *ret)
 		return -EBADMSG;
 	}
 	parse_start_line(s, ret);
-	te = http_header_get(&(struct http_headers){ret->v, ret->n}, SLICE("transfer-encoding"));
-	ret->coded = te.n && !slice_caseeq(te, SLICE("chunked")) && !slice_caseeq(te, SLICE("identity"));
-	if (ret->chunked)
-		ret->has_length = false; /* RFC 9112 6.3: chunked overrides a length */
+	ret->coded = is_coded(ret);
+	if (ret->chunked || ret->coded)
+		ret->has_length = false; /* RFC 9112 6.3: Transfer-Encoding overrides a length */
 	return 0;
 }
 

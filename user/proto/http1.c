@@ -150,19 +150,47 @@ static void body_bytes(struct side *s, struct slice bytes)
 		encoding_broken(s, o, "the compressed body is broken");
 }
 
+static void add_fields(struct buf *list, const struct http_headers *h, struct slice name)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		if (!slice_caseeq(h->v[i].name, name))
+			continue;
+		buf_adds(list, list->n ? ", " : "");
+		buf_addslice(list, h->v[i].value);
+	}
+}
+
+/* All codings in the order in which they were applied (RFC 9110 8.4, RFC 9112 6.1), but the chunks. */
+static struct slice codings_of(struct buf *list, const struct http_headers *h, bool chunked)
+{
+	struct slice s;
+
+	add_fields(list, h, SLICE("content-encoding"));
+	add_fields(list, h, SLICE("transfer-encoding"));
+	s = slice_trim(buf_slice(list));
+	if (chunked) {
+		const char *comma = s.n ? memrchr(s.p, ',', s.n) : NULL;
+
+		s.n = comma ? (size_t)(comma - s.p) : 0;
+	}
+	return s;
+}
+
 /* Sets up what removes the codings of a body that is about to begin. */
 static void remove_codings(struct side *s, struct open *o, const struct head_parsed *p)
 {
-	struct slice coding = http_header_get(is_request(s) ? &o->x.request_headers : &o->x.response_headers,
-	                                      SLICE("content-encoding"));
+	struct buf list = {0};
+	struct slice codings =
+	    codings_of(&list, is_request(s) ? &o->x.request_headers : &o->x.response_headers, p->chunked);
 
-	if (p->coded) {
-		encoding_broken(s, o, "the transfer coding is not known");
-	} else if (coding.n && !slice_caseeq(coding, SLICE("identity"))) {
-		o->decoder[dir_of(s)] = decoder_new(coding, body_out, s);
+	if (codings.n && !slice_caseeq(codings, SLICE("identity"))) {
+		o->decoder[dir_of(s)] = decoder_new(codings, body_out, s);
 		if (!o->decoder[dir_of(s)])
-			encoding_broken(s, o, "the content encoding is not known");
+			encoding_broken(s, o,
+			                p->coded ? "the transfer coding is not known"
+			                         : "the content encoding is not known");
 	}
+	buf_release(&list);
 }
 
 /* The last byte of the request (or of its response) was seen, or never will be. */
@@ -232,6 +260,20 @@ static void begin_body(struct side *s, struct open *o, const struct head_parsed 
 	remove_codings(s, o, p);
 }
 
+static void syntax_error(struct side *s, const char *why)
+{
+	struct pairing *p = &s->conn->pairing;
+	struct open *o = *body_of(s);
+
+	if (!o && !is_request(s))
+		o = pairing_waiting(p);
+	if (o)
+		open_mark(o, DAMAGE_SYNTAX, why);
+	search_on(s);
+	if (o && is_request(s))
+		half_done(p, o, true);
+}
+
 static void begin_request(struct http1 *c, struct side *s, struct head_parsed *p)
 {
 	bool fresh;
@@ -241,6 +283,13 @@ static void begin_request(struct http1 *c, struct side *s, struct head_parsed *p
 		expect_start(other(s), EXACT);
 	keep_request(s, o, p);
 	pairing_asked(&c->pairing, o);
+	if (p->coded && !p->chunked) {
+		/* RFC 9112 6.3, rule 4: where it ends cannot be known. */
+		head_release(&s->head);
+		*body_of(s) = o;
+		syntax_error(s, "a request with a transfer coding is not chunked");
+		return;
+	}
 	begin_body(s, o, p, false);
 }
 
@@ -338,20 +387,6 @@ static void change_role(struct http1 *c, struct side *s, int request_dir)
 		expect_start(other(s), EDGE);
 	}
 	c->pairing.request_dir = request_dir;
-}
-
-static void syntax_error(struct side *s, const char *why)
-{
-	struct pairing *p = &s->conn->pairing;
-	struct open *o = *body_of(s);
-
-	if (!o && !is_request(s))
-		o = pairing_waiting(p);
-	if (o)
-		open_mark(o, DAMAGE_SYNTAX, why);
-	search_on(s);
-	if (o && is_request(s))
-		half_done(p, o, true);
 }
 
 /* What was collected is no head. */
