@@ -44,32 +44,67 @@ static void run(struct buf *log, struct slice s, size_t piece)
 	sse_release(&sse);
 }
 
+/* WHATWG HTML 9.2.6, in its order; the last are its examples. */
 static const struct {
 	const char *in, *out;
 } cases[] = {
-    {"data: a\n\n", "a|"},
-    {"data: a\r\n\r\ndata: b\r\rdata: c\n\n", "a|b|c|"},
+    /* one leading BOM is ignored, a second one is part of a field name */
     {"\xef\xbb\xbf"
      "data: bom\n\n",
      "bom|"},
     {"\xef\xbb\xbf\xef\xbb\xbf"
      "data: no\n\n",
      ""},
+    {"\xef\xbb\xbf\n\ndata: a\n\n", "a|"},
+    {"data: a\n\n\xef\xbb\xbf"
+     "data: no\n\n",
+     "a|"},
+    /* lines end in CR LF, LF or CR, in any mixture */
+    {"data: a\r\n\r\ndata: b\r\rdata: c\n\n", "a|b|c|"},
+    {"data: a\n\rdata: b\r\n\ndata: c\r\r\n", "a|b|c|"},
+    {"\n\n\r\n\rdata: a\n\n", "a|"},
+    /* a line that begins with a colon is ignored */
+    {": comment\n:\n:data: x\ndata: y\n\n: z\n\n", "y|"},
+    /* the first colon divides; one blank behind it is removed */
+    {"data:x\ndata:  two blanks\ndata: a: b\ndata:\tc\n\n", "x\\n two blanks\\na: b\\n\\tc|"},
+    /* without a colon the line is the name of a field, the value empty */
     {"data: 1\ndata: 2\ndata\n\n", "1\\n2\\n|"},
-    {"data:x\ndata:  two blanks\n\n", "x\\n two blanks|"},
+    /* event: the last one counts, for one event */
     {"event: ping\ndata: {}\n\ndata: next\n\n", "ping={}|next|"},
-    {"event: none\n\ndata: a\n\n", "a|"},
     {"event: a\nevent: b\ndata: x\n\n", "b=x|"},
     {"event: a\nevent:\ndata: x\n\n", "x|"},
-    {": comment\nid: 7\nretry: 10\nunknown: x\ndata: y\n\n", "y|"},
+    {"data: x\nevent: late\n\n", "late=x|"},
+    /* id (also empty), retry (also no number): nothing to report, nothing lost */
+    {"id: 7\nid\nid: a\nretry: 10\nretry: x\nretry\ndata: y\n\nid: 8\n\ndata: z\n\n", "y|z|"},
+    /* other names are ignored; names are compared as they are */
+    {"unknown: x\nData: a\n data: b\ndata : c\ndatas: d\ndat: e\n\n", ""},
+    /* a blank line dispatches; without data it only forgets the event's name */
+    {"event: none\n\ndata: a\n\n", "a|"},
     {"data\n\n", "|"},
     {"data:\n\ndata\ndata\n\n", "|\\n|"},
-    {"\n\n\r\n\rdata: a\n\n", "a|"},
+    /* what no blank line ended is discarded */
     {"data: a\n\ndata: b\n", "a|cut"},
     {"data: a\n\ndata: b", "a|cut"},
+    {"data: a\n\nevent: b\n", "a|cut"},
     {"data: a\n\n: keep-alive", "a|"},
-    {"Data: a\n data: b\ndata : c\n\n", ""},
+    {"data: a\n\n: keep-alive\n", "a|"},
+    {"data: YHOO\ndata: +2\ndata: 10\n\n", "YHOO\\n+2\\n10|"},
+    {": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n",
+     "first event|second event|cut"},
+    {"data\n\ndata\ndata\n\ndata:", "|\\n|cut"},
+    {"data:test\n\ndata: test\n\n", "test|test|"},
 };
+
+/* What C strings cannot hold: an id with a NUL is no id, data may hold one. */
+static void test_nul(void **state)
+{
+	struct buf log = {0};
+
+	(void)state;
+	run(&log, SLICE("id: a\0b\ndata: x\0y\ndat\0a: z\n\n"), 5);
+	assert_string_equal(buf_str(&log), "x\\x00y|");
+	buf_release(&log);
+}
 
 static void test_rules(void **state)
 {
@@ -134,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rules),
+	    cmocka_unit_test(test_nul),
 	    cmocka_unit_test(test_gap),
 	    cmocka_unit_test(test_too_long),
 	};
