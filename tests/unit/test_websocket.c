@@ -445,6 +445,86 @@ static void test_too_long(void **state)
 	free(big);
 }
 
+/* billion_zeros: what is inflated only to keep the context has an end; then it is lost, and that is said. */
+static void test_bomb(void **state)
+{
+	size_t size = 80u << 20;
+	char *zeros = xcalloc(size, 1);
+	struct session s;
+	struct buf packed = {0};
+
+	(void)state;
+	rng = 7;
+	session_init(&s);
+	while (!s.deflate || s.no_takeover[SERVER]) {
+		session_release(&s);
+		session_init(&s);
+	}
+	/* One message of 320 MiB. */
+	for (int i = 0; i < 4; i++) {
+		struct buf part = {0};
+
+		compress_message(&s, SERVER, slice_of(zeros, size), &part);
+		buf_addslice(&packed, buf_slice(&part));
+		if (i < 3)
+			buf_add(&packed, "\x00\x00\xff\xff", 4);
+		buf_release(&part);
+	}
+	free(zeros);
+	assert_true(packed.n < 1 << 20);
+	add_frame(&s, SERVER, 0xc2, buf_slice(&packed));
+	buf_clear(&packed);
+	compress_message(&s, SERVER, SLICE("compressed"), &packed);
+	add_frame(&s, SERVER, 0xc1, buf_slice(&packed));
+	buf_release(&packed);
+	s.deflate = false;
+	add_message(&s, SERVER, SLICE("plain"), true);
+	s.deflate = true;
+	play(&s, NULL, false);
+	assert_int_equal(s.next[SERVER], 1);
+	assert_int_equal(s.gaps[SERVER], 2);
+	assert_int_equal(s.x.damage, DAMAGE_RESPONSE_BODY);
+	session_release(&s);
+}
+
+/* What searching may cost must stay linear, and no flood may fill memory. */
+static void test_floods(void **state)
+{
+	static const struct slice seeds[] = {{"", 1},
+	                                     {"\x81", 1},
+	                                     {"\x82\x00", 2},
+	                                     {"\x01\x00", 2},
+	                                     {"\x89\x00", 2},
+	                                     {"\x81\xfe\xff\xff", 4},
+	                                     {"\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", 10},
+	                                     {"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", 10},
+	                                     {"\xc1\x01\x00", 3},
+	                                     {"\xff", 1}};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(seeds) / sizeof(*seeds); i++) {
+		struct session s;
+		struct websocket *w;
+		struct buf flood = {0};
+
+		rng = i + 1;
+		session_init(&s);
+		s.x.request_dir = EV_DIR_WRITE;
+		while (flood.n < 2 << 20)
+			buf_addslice(&flood, seeds[i / 2]);
+		w = websocket_new(&(struct proto_events){.body_gap = on_gap}, &s, &s.x);
+		for (int d = 0; d < 2; d++) {
+			if (i & 1)
+				websocket_gap(w, (enum ev_dir)d, 1, 1, GAP_RING);
+			websocket_feed(w, (enum ev_dir)d, 2, buf_slice(&flood));
+		}
+		websocket_finish(w, false);
+		websocket_free(w);
+		buf_release(&flood);
+		session_release(&s);
+	}
+}
+
 /* --- recorded sessions ---------------------------------------------------------------------- */
 
 static unsigned one_recording(const char *path)
@@ -509,6 +589,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_no_hole),    cmocka_unit_test(test_holes_in_payloads),
 	    cmocka_unit_test(test_any_holes),  cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_bomb),       cmocka_unit_test(test_floods),
 	    cmocka_unit_test(test_recordings),
 	};
 

@@ -67,13 +67,13 @@ struct exchange {
 	struct http_headers request_headers;
 	uint16_t status;             /* 0: no response head seen */
 	struct http_headers response_headers;
-	bool upgraded;               /* 101, or CONNECT accepted: what follows is no HTTP */
+	bool upgraded;               /* from response() on. 101, or CONNECT accepted: what follows is no HTTP */
 
 	uint64_t request_start;  /* first byte of the request */
 	uint64_t request_end;    /* its last byte */
 	uint64_t response_start; /* first byte of the final (not 1xx) response's head */
 	uint64_t response_head;  /* last byte of that head */
-	uint64_t response_end;   /* last byte of the response */
+	uint64_t response_end;   /* last byte of the response; of WebSocket: the last one in either direction */
 
 	uint64_t request_body_bytes, response_body_bytes; /* decoded */
 	uint64_t lost_bytes;     /* in both directions, known to be missing */
@@ -96,8 +96,9 @@ struct exchange {
  *
  * An exchange that was upgraded to WebSocket (RFC 6455) goes on with message():
  * one whole message each, unmasked and decompressed, ts that of its last byte,
- * valid during the call; body_gap() stands for messages that are missing; end()
- * comes when the connection ends. message may be NULL.
+ * valid during the call; body_gap() stands for one that is missing (n: bytes of
+ * its payload) or, n 0, for any number (websocket.h); end() comes when the
+ * connection ends. message may be NULL.
  */
 struct proto_events {
 	void (*request)(void *ctx, struct exchange *x); /* request head complete, or response without request */
