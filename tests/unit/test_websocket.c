@@ -380,7 +380,7 @@ static void test_any_holes(void **state)
 	unsigned whole = 0, delivered = 0;
 
 	(void)state;
-	for (uint64_t seed = 1; seed <= 600; seed++) {
+	for (uint64_t seed = 1; seed <= 300; seed++) {
 		struct buf missing[2];
 		struct session s;
 
@@ -510,7 +510,7 @@ static void test_floods(void **state)
 		rng = i + 1;
 		session_init(&s);
 		s.x.request_dir = EV_DIR_WRITE;
-		while (flood.n < 2 << 20)
+		while (flood.n < 1 << 19)
 			buf_addslice(&flood, seeds[i / 2]);
 		w = websocket_new(&(struct proto_events){.body_gap = on_gap}, &s, &s.x);
 		for (int d = 0; d < 2; d++) {
