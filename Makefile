@@ -41,7 +41,8 @@ BPFO  := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.o,$(BPF))
 SKEL  := $(B)/spantap.skel.h
 UNIT  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
+BENCH_HARNESS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/harness/*.c))
 
 .PHONY: all check check-fast demo bench fuzz install clean unit fuzzers
 .DELETE_ON_ERROR:
@@ -101,7 +102,20 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspantap.a
 	$(call msg,LD,$@)
 	$(Q)$(CLANG) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
-$(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/libspantap.a
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+-include $(wildcard $(B)/bench/*.d)
+
+$(B)/bench/%.skel.h: $(B)/bench/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BENCH_HARNESS): | $(B)/bench/reference.skel.h
+-include $(BENCH_HARNESS:.o=.d)
+
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_HARNESS) $(B)/obj/libspantap.a
 	$(call msg,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl -lbrotlienc
