@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static pid_t owner;
 void ends_dispatch(int argc, char **argv, const struct end_main *table)
 {
 	role_dispatch(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc < 3 || strcmp(argv[1], END_FLAG) != 0)
 		return;
@@ -109,28 +111,42 @@ void end_pin(int cpu)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-pid_t end_start(const char *lib, int cpu, const int *fds, const char *const *argv)
+pid_t end_fork(const char *lib, int cpu)
 {
-	const char *all[32] = {"bench", END_FLAG};
+	char dir[384];
 	pid_t pid;
 
-	for (size_t i = 0; argv[i] && i + 3 < sizeof(all) / sizeof(all[0]); i++)
-		all[i + 2] = argv[i];
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0)
 		die(1, "cannot fork: %s", strerror(errno));
 	if (pid == 0) {
-		char dir[384];
-
 		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(lib, '/') - lib), lib);
 		setenv("LD_LIBRARY_PATH", dir, 1);
 		end_pin(cpu);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
+	return pid;
+}
+
+void end_become(const char *const *argv)
+{
+	const char *all[32] = {"bench", END_FLAG};
+
+	for (size_t i = 0; argv[i] && i + 3 < sizeof(all) / sizeof(all[0]); i++)
+		all[i + 2] = argv[i];
+	execv("/proc/self/exe", (char *const *)(uintptr_t)all);
+	_exit(127);
+}
+
+pid_t end_start(const char *lib, int cpu, const int *fds, const char *const *argv)
+{
+	pid_t pid = end_fork(lib, cpu);
+
+	if (pid == 0) {
 		for (; *fds >= 0; fds++)
 			fcntl(*fds, F_SETFD, 0);
-		execv("/proc/self/exe", (char *const *)(uintptr_t)all);
-		_exit(127);
+		end_become(argv);
 	}
 	return pid;
 }

@@ -42,6 +42,9 @@ const struct ends *ends_prepare(void);
  * cpu -1: any.  The pid.
  */
 pid_t end_start(const char *lib, int cpu, const int *fds, const char *const *argv);
+/* The two halves of it, for an end that wants its descriptors at certain numbers. */
+pid_t end_fork(const char *lib, int cpu);
+_Noreturn void end_become(const char *const *argv);
 void end_wait(pid_t pid, const char *name); /* ends the program when the end failed */
 void end_pin(int cpu);                      /* this process; -1: nothing */
 
