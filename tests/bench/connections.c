@@ -19,7 +19,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +32,7 @@
 #include "base/log.h"
 #include "bench/harness/ends.h"
 #include "bench/harness/figure.h"
+#include "bench/harness/product.h"
 
 #define PAUSE_US    1500000 /* of the client while memory is read: longer than decode's tick */
 #define GROWTH_MIB  4       /* what allocators may still take after the first tenth, beside a tenth */
@@ -276,63 +276,6 @@ static void sample(pid_t probe, unsigned long done, size_t i)
 
 /* --- the run --- */
 
-static const char *spantap_path(void)
-{
-	static char path[PATH_MAX];
-	const char *given = getenv("SPANTAP");
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 32);
-
-	if (given)
-		return given;
-	path[n > 0 ? n : 0] = '\0';
-	for (int i = 0; i < 2 && strrchr(path, '/'); i++)
-		*strrchr(path, '/') = '\0';
-	return strcat(path, "/spantap");
-}
-
-/* Starts `spantap run -- this program --end conns ...`; the client's standard output is *ret_out. */
-static pid_t start_spantap(const struct ends *e, const char *store, const char *path, char (*text)[24],
-                           int *ret_out)
-{
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *argv[] = {"spantap", "run",   "--store", store,   "-o",    "/dev/null", "--", self,
-	                      "--end",   "conns", path,      text[0], text[1], text[2],     NULL};
-	int out[2];
-
-	self[n > 0 ? n : 0] = '\0';
-	if (pipe2(out, O_CLOEXEC))
-		die(1, "cannot create a pipe");
-	unsetenv("SUDO_UID");
-	pid_t pid = end_fork(e->traced, -1);
-	if (pid == 0) {
-		dup2(out[1], STDOUT_FILENO);
-		execv(spantap_path(), (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	close(out[1]);
-	*ret_out = out[0];
-	return pid;
-}
-
-/* A counter that the capture left in its store. */
-static unsigned long long counter(const char *store, const char *name)
-{
-	char path[512], sql[128];
-	unsigned long long n = 0;
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-
-	snprintf(path, sizeof(path), "%s/spantap.db", store);
-	snprintf(sql, sizeof(sql), "select json_extract(counters, '$.%s') from capture", name);
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-	    sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-		n = (unsigned long long)sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	return n;
-}
-
 static void judge(size_t samples)
 {
 	for (int w = 0; w < WHOS; w++) {
@@ -348,25 +291,13 @@ static void judge(size_t samples)
 	}
 }
 
-static void remove_store(const char *store)
-{
-	static const char *const files[] = {"spantap.db", "spantap.db-wal", "spantap.db-shm", "lock"};
-	char path[512];
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", store, files[i]);
-		unlink(path);
-	}
-	rmdir(store);
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long open = figure_parameter("OPEN", 10000), brief = figure_parameter("SHORT", 100000), done;
 	char path[128], store[128], text[3][24], line[64];
 	struct rlimit files = {open + 1000, open + 1000};
 	size_t samples = 0;
-	int out, status;
+	int out;
 
 	ends_dispatch(argc, argv, end_table);
 	if (getenv("MILLION"))
@@ -385,7 +316,9 @@ int main(int argc, char **argv)
 	pid_t server = end_start(e->other, -1, none, server_argv);
 	while (access(path, F_OK) && waitpid(server, NULL, WNOHANG) == 0)
 		usleep(10000);
-	pid_t spantap = start_spantap(e, store, path, text, &out);
+	const char *options[] = {"run", "--store", store, "-o", "/dev/null", NULL};
+	const char *client_argv[] = {"conns", path, text[0], text[1], text[2], NULL};
+	pid_t spantap = product_start(e, options, client_argv, &out);
 	printf("%12s", "connections");
 	for (int w = 0; w < WHOS; w++)
 		printf(" %10s", who_names[w]);
@@ -398,11 +331,11 @@ int main(int argc, char **argv)
 	}
 	fclose(progress);
 	unlink(path);
-	if (waitpid(spantap, &status, 0) != spantap || status)
-		die(1, "spantap failed (status %#x)", (unsigned)status);
+	product_wait(spantap);
 	end_wait(server, "server");
-	unsigned long long counted = counter(store, "tls_connections"), lost = counter(store, "lost_bytes");
-	remove_store(store);
+	unsigned long long counted = product_counter(store, "tls_connections"),
+	                   lost = product_counter(store, "lost_bytes");
+	product_remove_store(store);
 	if (samples != SAMPLES_MAX || counted != open + brief)
 		die(1, "%llu connections counted instead of %lu", counted, open + brief);
 	printf("%llu connections counted, as many as were made; %llu bytes lost\n", counted, lost);
