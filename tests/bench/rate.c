@@ -3,15 +3,15 @@
  * rate.c - whether everything arrives as spans at half the rate at which `replay` decodes the same bytes.
  *
  * usage: rate
- * SECONDS=10 (60 for a proof), BODY=65536 bytes of each request, CHUNKS=200 of each streamed answer
+ * RATE_SECONDS=10 (60 for a proof), BODY=65536 bytes of each request, CHUNKS=200 of each streamed answer
  *
  * A client makes chat completions over one TLS connection, back to back or at a given rate; a server
  * that is not followed streams the answers, one write a chunk.
  *
  *   record   as fast as it goes, with --record: the bytes for replay
  *   replay   decodes them: MB/s of payload from start to end, the best of three
- *   half     SECONDS at half that rate: no byte lost, every call a complete span
- *   flat out SECONDS as fast as it goes: what is lost is counted; delivered + lost = what the client
+ *   half     so long at half that rate: no byte lost, every call a complete span
+ *   flat out so long as fast as it goes: what is lost is counted; delivered + lost = what the client
  *            sent and got, and every call is complete or says that it is not
  *
  * The client counts calls and bytes itself; the counters and spans are those of the store.
@@ -263,7 +263,7 @@ static bool report(const char *what, const struct said *said)
 
 int main(int argc, char **argv)
 {
-	unsigned long ms = 1000 * figure_parameter("SECONDS", 10);
+	unsigned long ms = 1000 * figure_parameter("RATE_SECONDS", 10);
 	int none[] = {-1};
 
 	ends_dispatch(argc, argv, end_table);
