@@ -89,6 +89,10 @@ const struct ends *ends_prepare(void)
 {
 	struct ends *e = &prepared;
 
+	if (geteuid() != 0) {
+		puts("needs root");
+		exit(77);
+	}
 	owner = getpid();
 	strcpy(e->dir, "/tmp/spantap-bench.XXXXXX");
 	if (!mkdtemp(e->dir))
