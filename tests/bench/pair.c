@@ -56,6 +56,7 @@ struct plan {
 
 static struct figure pair_ns[SIZES_MAX][VARIANTS], syscall_ns[VARIANTS];
 static struct figure lost[VARIANTS]; /* per cent of the bytes */
+static bool session;                 /* the floor of reads is one session link */
 static const struct ends *ends;
 
 /* --- the ends --- */
@@ -130,12 +131,14 @@ static struct setup set_up(enum variant v)
 {
 	struct setup s = {NULL, NULL};
 
-	if (v == OURS || v == BYSTANDER)
+	if (v == OURS || v == BYSTANDER) {
 		s.ours = ours_start(ends->traced, READER_CPU);
-	else if (v == FLOOR)
+	} else if (v == FLOOR) {
 		s.reference = reference_floor(ends->traced);
-	else if (v == CONVENTIONAL)
+		session = reference_has_session(s.reference);
+	} else if (v == CONVENTIONAL) {
 		s.reference = reference_conventional(ends->traced, READER_CPU);
+	}
 	return s;
 }
 
@@ -330,7 +333,8 @@ int main(int argc, char **argv)
 	for (unsigned long r = 0; r < rounds; r++)
 		for (unsigned v = 0; v < VARIANTS; v++)
 			measure(&p, (enum variant)((r + v) % VARIANTS));
-	printf("%lu rounds, CPU ns of the client a pair\n", rounds);
+	printf("%lu rounds, CPU ns of the client a pair; floor: entry on write, %s on read\n", rounds,
+	       session ? "one session" : "entry and return");
 	for (size_t i = 0; i < p.n; i++)
 		print_size(&p, i);
 	print_goals(&p);
