@@ -38,6 +38,7 @@
 #include "bench/harness/figure.h"
 #include "bench/harness/ours.h"
 #include "bench/harness/reference.h"
+#include "probe/load.h"
 
 #define SIZES_MAX  8
 #define WARM_UP    300
@@ -45,9 +46,10 @@
 #define TRACEE_CPU 0
 #define READER_CPU 1
 
-enum variant { NONE, FLOOR, OURS, BYSTANDER, CONVENTIONAL, VARIANTS };
+enum variant { NONE, FLOOR, OURS, OURS_LINKS, BYSTANDER, CONVENTIONAL, VARIANTS };
 
-static const char *const names[VARIANTS] = {"none", "floor", "ours", "bystander", "conventional"};
+static const char *const names[VARIANTS] = {"none",      "floor",       "ours", "ours, no sessions",
+                                            "bystander", "conventional"};
 
 struct plan {
 	size_t n;
@@ -131,8 +133,8 @@ static struct setup set_up(enum variant v)
 {
 	struct setup s = {NULL, NULL};
 
-	if (v == OURS || v == BYSTANDER) {
-		s.ours = ours_start(ends->traced, READER_CPU);
+	if (v == OURS || v == OURS_LINKS || v == BYSTANDER) {
+		s.ours = ours_start(ends->traced, READER_CPU, v == OURS_LINKS ? LOADER_SESSION : 0);
 	} else if (v == FLOOR) {
 		s.reference = reference_floor(ends->traced);
 		session = reference_has_session(s.reference);
@@ -171,7 +173,7 @@ static void run_ends(const struct plan *p, enum variant v, const struct setup *s
 		die(1, "cannot create a socketpair");
 	int server_fds[] = {pair[1], -1}, client_fds[] = {pair[0], result[1], -1};
 	pid_t server = end_start(ends->other, TRACEE_CPU, server_fds, arguments(p, "server", server_fds));
-	if (v == OURS)
+	if (v == OURS || v == OURS_LINKS)
 		ours_arm(s->ours);
 	pid_t client = end_start(ends->traced, TRACEE_CPU, client_fds, arguments(p, "client", client_fds));
 	if (v == CONVENTIONAL)
@@ -204,11 +206,11 @@ static const struct ours_report *tear_down(const struct plan *p, enum variant v,
 	if (s->ours) {
 		const struct ours_report *r = ours_stop(s->ours);
 
-		if (v == OURS && (r->produced != bytes_of(p) || !ours_exact(r)))
+		if (v != BYSTANDER && (r->produced != bytes_of(p) || !ours_exact(r)))
 			die(1, "ours: %llu of %llu bytes seen, %llu lost: not what the client did",
 			    (unsigned long long)r->produced, (unsigned long long)bytes_of(p),
 			    (unsigned long long)ours_lost(r));
-		if (v == OURS)
+		if (v != BYSTANDER)
 			figure_add(&lost[OURS], 100.0 * (double)ours_lost(r) / (double)r->produced);
 		if (v == BYSTANDER && r->produced)
 			die(1, "a client that is not followed was captured");

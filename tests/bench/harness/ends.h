@@ -34,7 +34,8 @@ struct end_main {
  * NULL. */
 void ends_dispatch(int argc, char **argv, const struct end_main *table);
 
-/* Copies libssl; the copies go when the program ends. Ends the program when it cannot, with 77 when not root. */
+/* Copies libssl; the copies go when the program ends. Ends the program when it cannot, with 77 when not root.
+ */
 const struct ends *ends_prepare(void);
 
 /*

@@ -149,7 +149,7 @@ static _Noreturn void reader_main(const struct ours *o, int cpu)
 
 /* --- the capture --- */
 
-struct ours *ours_start(const char *lib, int cpu)
+struct ours *ours_start(const char *lib, int cpu, unsigned without)
 {
 	static struct ours_report *report;
 	struct ours *o = xcalloc(1, sizeof(*o));
@@ -161,7 +161,8 @@ struct ours *ours_start(const char *lib, int cpu)
 		    mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(report, 0, sizeof(*report));
 	o->report = report;
-	o->loader = loader_new(&error);
+	struct loader_options options = {.without = without};
+	o->loader = loader_new(&options, &error);
 	if (!o->loader)
 		die(1, "%s", buf_str(&error));
 	buf_release(&error);

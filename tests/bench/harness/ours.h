@@ -37,8 +37,9 @@ struct ours_report {
 
 struct ours;
 
-/* Loads, attaches to `lib` and starts the reader on `cpu`. Ends the program when it cannot. */
-struct ours *ours_start(const char *lib, int cpu);
+/* Loads without enum loader_cap `without`, attaches to `lib`, starts the reader on `cpu`. Ends the program
+ * when it cannot. */
+struct ours *ours_start(const char *lib, int cpu, unsigned without);
 /* The next process forked is followed. */
 void ours_arm(struct ours *o);
 /* Drains what is there, stops the reader, detaches. The report lives until the next ours_start(). */

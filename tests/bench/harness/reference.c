@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,17 +23,6 @@
 #define LINKS_MAX  4
 #define IDLE_LOOKS 20 /* the reader ends when nothing came in so many looks of 5 ms after it was told to */
 
-/* include/uapi/linux/bpf.h of 6.13, d920179b3d48 ("bpf: Add support for uprobe multi session attach"). */
-#define UPROBE_MULTI   48 /* BPF_TRACE_UPROBE_MULTI */
-#define UPROBE_SESSION 57 /* BPF_TRACE_UPROBE_SESSION */
-
-struct link_create_multi {
-	__u32 prog_fd, target_fd, attach_type, flags;
-	__u64 path, offsets, ref_ctr_offsets, cookies;
-	__u32 cnt, multi_flags, pid;
-	__u32 pad[16];
-};
-
 struct seen {
 	uint64_t events, bytes;
 	bool stop;
@@ -42,9 +30,10 @@ struct seen {
 
 struct reference {
 	struct reference_bpf *bpf;
-	struct bpf_link *links[LINKS_MAX];
-	size_t n_links;
-	int session; /* descriptor of the session link, or -1 */
+	struct uprobe_links floor;
+	struct bpf_link *conventional[LINKS_MAX];
+	size_t n_conventional;
+	bool session;
 	pid_t reader;
 	struct seen *seen; /* shared with the reader */
 };
@@ -64,7 +53,6 @@ static struct reference *load(bool floor, bool session)
 	struct bpf_program *prog;
 
 	libbpf_set_print(quiet);
-	r->session = -1;
 	r->bpf = b = reference_bpf__open();
 	if (!b)
 		die(1, "cannot open the reference programs");
@@ -76,7 +64,8 @@ static struct reference *load(bool floor, bool session)
 		                          empty == floor && (session || prog != b->progs.empty_session));
 		if (floor)
 			bpf_program__set_expected_attach_type(
-			    prog, prog == b->progs.empty_session ? UPROBE_SESSION : UPROBE_MULTI);
+			    prog, uprobe_attach_type(prog == b->progs.empty_session ? UPROBE_SESSION
+			                                                            : UPROBE_MULTI));
 	}
 	if (reference_bpf__load(b) == 0)
 		return r;
@@ -85,25 +74,19 @@ static struct reference *load(bool floor, bool session)
 	return NULL;
 }
 
-static int link_session(const struct bpf_program *prog, const char *path, uint64_t offset)
+static void attach(struct reference *r, const struct bpf_program *prog, enum uprobe_kind kind,
+                   const char *lib, uint64_t offset, bool at_return)
 {
-	struct link_create_multi attr = {.prog_fd = (__u32)bpf_program__fd(prog),
-	                                 .attach_type = UPROBE_SESSION,
-	                                 .path = (__u64)(uintptr_t)path,
-	                                 .offsets = (__u64)(uintptr_t)&offset,
-	                                 .cnt = 1};
+	struct uprobe u = {.prog_fd = bpf_program__fd(prog),
+	                   .kind = kind,
+	                   .at_return = at_return,
+	                   .path = lib,
+	                   .offsets = &offset,
+	                   .n = 1};
+	int err = uprobe_attach(&u, &r->floor);
 
-	return (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
-}
-
-static void attach(struct reference *r, const struct bpf_program *prog, bool multi, const char *lib,
-                   uint64_t offset, bool at_return)
-{
-	struct bpf_link *link = uprobe_attach(prog, multi, -1, lib, offset, at_return);
-
-	if (!link)
-		die(1, "cannot attach %s: %s", bpf_program__name(prog), strerror(errno));
-	r->links[r->n_links++] = link;
+	if (err)
+		die(1, "cannot attach %s: %s", bpf_program__name(prog), strerror(-err));
 }
 
 static uint64_t site(const struct target *t, const int *funcs)
@@ -120,29 +103,29 @@ struct reference *reference_floor(const char *lib)
 	 * ends call. */
 	static const int writes[] = {TARGET_WRITE, TARGET_WRITE_EX2, TARGET_WRITE_EX, -1};
 	static const int reads[] = {TARGET_READ, TARGET_READ_EX, -1};
-	struct reference *r = load(true, true);
+	bool session = uprobe_supported(UPROBE_SESSION);
+	struct reference *r = load(true, session);
 	struct target t;
 	int fd = open(lib, O_RDONLY | O_CLOEXEC);
 
 	if (!r)
-		r = load(true, false);
-	if (!r)
 		die(1, "cannot load the reference programs (uprobe.multi links are needed, Linux 6.6)");
 	target_inspect(fd, &t);
 	close(fd);
-	attach(r, r->bpf->progs.empty_entry, true, lib, site(&t, writes), false);
-	if (bpf_program__autoload(r->bpf->progs.empty_session))
-		r->session = link_session(r->bpf->progs.empty_session, lib, site(&t, reads));
-	if (r->session < 0) {
-		attach(r, r->bpf->progs.empty_return, true, lib, site(&t, reads), true);
-		attach(r, r->bpf->progs.empty_entry, true, lib, site(&t, reads), false);
+	r->session = session;
+	attach(r, r->bpf->progs.empty_entry, UPROBE_MULTI, lib, site(&t, writes), false);
+	if (session) {
+		attach(r, r->bpf->progs.empty_session, UPROBE_SESSION, lib, site(&t, reads), false);
+	} else {
+		attach(r, r->bpf->progs.empty_return, UPROBE_MULTI, lib, site(&t, reads), true);
+		attach(r, r->bpf->progs.empty_entry, UPROBE_MULTI, lib, site(&t, reads), false);
 	}
 	return r;
 }
 
 bool reference_has_session(const struct reference *r)
 {
-	return r->session >= 0;
+	return r->session;
 }
 
 static int on_event(void *ctx, void *data, size_t size)
@@ -179,7 +162,7 @@ static void attach_symbol(struct reference *r, const struct bpf_program *prog, c
 
 	if (!link)
 		die(1, "cannot attach %s: %s", bpf_program__name(prog), strerror(errno));
-	r->links[r->n_links++] = link;
+	r->conventional[r->n_conventional++] = link;
 }
 
 struct reference *reference_conventional(const char *lib, int cpu)
@@ -216,9 +199,9 @@ void reference_stop(struct reference *r, uint64_t *ret_events, uint64_t *ret_byt
 		*ret_bytes = r->seen->bytes;
 		munmap(r->seen, sizeof(*r->seen));
 	}
-	if (r->session >= 0)
-		close(r->session);
-	uprobe_detach(r->links, r->n_links);
+	uprobe_detach(&r->floor);
+	for (size_t i = 0; i < r->n_conventional; i++)
+		bpf_link__destroy(r->conventional[i]);
 	reference_bpf__destroy(r->bpf);
 	free(r);
 }

@@ -188,7 +188,7 @@ const struct ours_report *sending_run(const struct ends *e, const struct sending
 	static struct sent got;
 	int ours[SENDING_STREAMS_MAX], theirs[SENDING_STREAMS_MAX];
 	struct ours *o =
-	    ours_start(e->traced, s->cpu); /* before the sockets: its reader must not hold them open */
+	    ours_start(e->traced, s->cpu, 0); /* before the sockets: its reader must not hold them open */
 	pid_t sender, receiver;
 
 	for (size_t i = 0; i < s->streams; i++) {
