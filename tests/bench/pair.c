@@ -3,7 +3,7 @@
  * pair.c - CPU time that capture adds to the traced process, for one SSL_write and one SSL_read.
  *
  * usage: pair [SIZE...]     bytes of each write and of each answer; default 32 1024 16384
- * ROUNDS=11, PAIRS=0 (0: about 0.1 s of them)
+ * ROUNDS=11, PAIRS=0 (0: about 0.1 s of them), TCP=1 (loopback TCP instead of a socketpair)
  *
  * A client writes SIZE bytes and reads SIZE bytes back, over a socketpair, from a server in another
  * process that is never probed.  Both run on CPU 0, what reads the rings on CPU 1.  Variants, each in
@@ -26,7 +26,9 @@
  * lost, and `conventional`, which does not count what it loses, must have delivered a tenth.
  */
 #include <bpf/bpf.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +146,28 @@ static struct setup set_up(enum variant v)
 	return s;
 }
 
+/* A socketpair, or with TCP=1 its like on the loopback interface. */
+static int connected_pair(int ret[2])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int one = 1, listener;
+
+	if (!getenv("TCP"))
+		return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&at, &len) ||
+	    connect(ret[0], (struct sockaddr *)&at, len))
+		return -1;
+	ret[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	for (int i = 0; i < 2; i++)
+		setsockopt(ret[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return ret[1] < 0 ? -1 : 0;
+}
+
 static const char *const *arguments(const struct plan *p, const char *name, const int *fds)
 {
 	static char text[2 * SIZES_MAX + 2][24];
@@ -169,7 +193,7 @@ static void run_ends(const struct plan *p, enum variant v, const struct setup *s
 	int pair[2], result[2];
 	ssize_t want = (ssize_t)((p->n + 1) * sizeof(*ret_took));
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) || pipe2(result, O_CLOEXEC))
+	if (connected_pair(pair) || pipe2(result, O_CLOEXEC))
 		die(1, "cannot create a socketpair");
 	int server_fds[] = {pair[1], -1}, client_fds[] = {pair[0], result[1], -1};
 	pid_t server = end_start(ends->other, TRACEE_CPU, server_fds, arguments(p, "server", server_fds));
