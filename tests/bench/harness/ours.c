@@ -141,6 +141,7 @@ static _Noreturn void reader_main(const struct ours *o, int cpu)
 	if (!r.drain)
 		die(1, "cannot map the rings: %s", strerror(errno));
 	drain_go(r.drain);
+	o->report->ready = true;
 	read_journal(&r);
 	streams_finish(r.streams, clock_boot_ns());
 	r.report->repeated = streams_stats(r.streams)->repeated;
@@ -159,7 +160,7 @@ struct ours *ours_start(const char *lib, int cpu, unsigned without)
 	if (!report)
 		report =
 		    mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	memset(report, 0, sizeof(*report));
+	memset((void *)report, 0, sizeof(*report));
 	o->report = report;
 	struct loader_options options = {.without = without};
 	o->loader = loader_new(&options, &error);
@@ -177,6 +178,8 @@ struct ours *ours_start(const char *lib, int cpu, unsigned without)
 	if (o->reader == 0)
 		reader_main(o, cpu);
 	close(o->control[1]);
+	while (!report->ready && waitpid(o->reader, NULL, WNOHANG) == 0)
+		usleep(1000);
 	return o;
 }
 

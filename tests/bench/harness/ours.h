@@ -28,6 +28,7 @@ struct ours_stream {
 
 /* What came out at the end. Kernel counts are of the whole capture, the streams what was delivered. */
 struct ours_report {
+	_Atomic bool ready;                       /* the reader has the rings */
 	uint64_t produced, ring_lost, other_lost; /* counted by the kernel side */
 	uint64_t records, n_streams, repeated;
 	uint64_t reader_cpu_ns;

@@ -25,7 +25,7 @@
 
 struct seen {
 	uint64_t events, bytes;
-	bool stop;
+	_Atomic bool stop, ready;
 };
 
 struct reference {
@@ -145,12 +145,12 @@ static _Noreturn void read_events(struct reference *r, int cpu)
 {
 	struct ring_buffer *ring =
 	    ring_buffer__new(bpf_map__fd(r->bpf->maps.events), on_event, r->seen, NULL);
-	volatile bool *stop = &r->seen->stop;
 
 	end_pin(cpu);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r->seen->ready = ring != NULL;
 	for (int idle = 0; ring && idle < IDLE_LOOKS;)
-		idle = ring_buffer__poll(ring, 5) == 0 && *stop ? idle + 1 : 0;
+		idle = ring_buffer__poll(ring, 5) == 0 && r->seen->stop ? idle + 1 : 0;
 	_exit(ring ? 0 : 1);
 }
 
@@ -180,6 +180,8 @@ struct reference *reference_conventional(const char *lib, int cpu)
 	r->reader = fork();
 	if (r->reader == 0)
 		read_events(r, cpu);
+	while (!r->seen->ready && waitpid(r->reader, NULL, WNOHANG) == 0)
+		usleep(1000);
 	return r;
 }
 
