@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -14,6 +16,7 @@
 #include "daemon/drain.h"
 #include "daemon/recording.h"
 #include "jail/message.h"
+#include "jail/spawn.h"
 
 struct drain {
 	struct drain_conf conf;
@@ -21,8 +24,10 @@ struct drain {
 	struct ring_buffer *rings;
 	_Atomic uint32_t *idle;
 	pthread_t thread;
+	pthread_mutex_t taking; /* whoever holds it moves records */
+	int stand_in_epoll;
 	pthread_mutex_t go;
-	_Atomic bool reader_sleeps, ended, orphaned;
+	_Atomic bool reader_sleeps, going, ended, orphaned;
 	_Atomic int err;
 	bool end_wanted;
 	struct sink_summary summary;
@@ -127,16 +132,41 @@ static void end(struct drain *d)
 	atomic_store(&d->ended, true);
 }
 
+/*
+ * The second drain thread.  A call of many MiB is copied in one go, with
+ * nothing else running on that processor on most kernels; should the first
+ * thread have been put to that very processor, it would look again when the
+ * ring has long been full.  So there is one more, kept to the other half of
+ * the processors, that is woken only where the kernel side calls for help.
+ */
+static void *stand_in(void *arg)
+{
+	struct drain *d = arg;
+	struct epoll_event ev;
+
+	while (!atomic_load(&d->ended) && !atomic_load(&d->orphaned)) {
+		if (epoll_wait(d->stand_in_epoll, &ev, 1, -1) <= 0 || pthread_mutex_trylock(&d->taking))
+			continue; /* the first thread is at it */
+		if (atomic_load(&d->going) && !atomic_load(&d->ended) && take_rings(d))
+			wake_reader(d);
+		pthread_mutex_unlock(&d->taking);
+	}
+	return NULL;
+}
+
 static void drain_live(struct drain *d)
 {
 	uint64_t busy_until = clock_boot_ns() + DRAIN_BUSY_MS * 1000000ull, sampled = 0;
 	struct epoll_event events[4];
 	int epoll = ring_buffer__epoll_fd(d->rings);
 
+	atomic_store(&d->going, true);
+
 	while (!atomic_load(&d->ended) && !atomic_load(&d->orphaned)) {
 		uint64_t now = clock_boot_ns();
 		bool sleep = false;
 
+		pthread_mutex_lock(&d->taking);
 		if (now - sampled >= 1000000000) {
 			sample_clock(d);
 			sampled = now;
@@ -153,6 +183,7 @@ static void drain_live(struct drain *d)
 			atomic_store(d->idle, 1);
 			sleep = !take_rings(d);
 		}
+		pthread_mutex_unlock(&d->taking);
 		epoll_wait(epoll, events, 4, sleep ? DRAIN_SLEEP_MS : DRAIN_TIMER_MS);
 		if (sleep)
 			atomic_store(d->idle, 0);
@@ -193,6 +224,47 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* The allowed processors, every second of them, from `first` on. */
+static int half_of_processors(pthread_attr_t *attr, int first)
+{
+	cpu_set_t all, half;
+	int n = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return -errno;
+	CPU_ZERO(&half);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &all) && n++ % 2 == first)
+			CPU_SET(cpu, &half);
+	return CPU_COUNT(&half) ? -pthread_attr_setaffinity_np(attr, sizeof(half), &half) : -ENODEV;
+}
+
+/* Both threads inherit a nice value that lets them run at once where they may: they only copy. */
+static int start_threads(struct drain *d)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+	int nice = getpriority(PRIO_PROCESS, 0), err;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	setpriority(PRIO_PROCESS, 0, HURRY);
+	err = d->conf.file < 0 ? half_of_processors(&attr, 1) : -ENODEV;
+	if (!err) {
+		d->stand_in_epoll = epoll_create1(EPOLL_CLOEXEC);
+		if (d->stand_in_epoll < 0 || epoll_ctl(d->stand_in_epoll, EPOLL_CTL_ADD, d->conf.data_ring, &ev))
+			err = -errno;
+		else
+			err = -pthread_create(&thread, &attr, stand_in, d);
+		half_of_processors(&attr, 0);
+	}
+	if (!err || err == -ENODEV)
+		err = -pthread_create(&d->thread, &attr, run, d);
+	setpriority(PRIO_PROCESS, 0, nice);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
 static int map_rings(struct drain *d)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
@@ -219,9 +291,10 @@ struct drain *drain_start(const struct drain_conf *conf, struct journal *j)
 	d->journal = j;
 	pthread_mutex_init(&d->go, NULL);
 	pthread_mutex_lock(&d->go);
+	pthread_mutex_init(&d->taking, NULL);
 	if (conf->file < 0 && map_rings(d))
 		return NULL;
-	if ((errno = pthread_create(&d->thread, NULL, run, d)))
+	if ((errno = -start_threads(d)))
 		return NULL;
 	return d;
 }
