@@ -16,8 +16,8 @@ B            := build
 ARCH         := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
 
 # yyjson and llhttp carry no .pc file in some releases: plain -l then.
-PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd yyjson sqlite3 libseccomp libsodium libcrypto capstone; do pkg-config --exists $$l && echo $$l; done)
-LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
+PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd libnghttp2 yyjson sqlite3 libseccomp libsodium libcrypto capstone; do pkg-config --exists $$l && echo $$l; done)
+LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lnghttp2 -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong -fno-strict-aliasing -D_GNU_SOURCE -Iuser -I$(B) \

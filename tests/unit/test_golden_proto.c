@@ -6,6 +6,9 @@
  *   > text       bytes that the process writes, CR LF is added
  *   >| text      the same without line end      < and <| are read
  *   >gap 100     a hole                         !late, !cut (incomplete)
+ *   >preface     of HTTP/2
+ *   >frame HEADERS 1 5 \x83{:path: /a}          type, stream, flags (hex), payload; {name: value} in a header
+ *                block is a literal field that enters the dynamic table
  *
  * Escapes: \r \n \t \\ \xHH.  Time: 10 for the first turn, 20 for the second.
  * Each case is run at once, byte by byte and at random cuts; each piece ends
@@ -96,6 +99,79 @@ static void add_line(struct buf *turn, struct slice line)
 	assert_true(turn->n <= ROOM);
 }
 
+/* HPACK 6.2.1, without Huffman. */
+static void add_field(struct buf *out, struct slice field)
+{
+	const char *colon = slice_find(slice_from(field, 1), SLICE(": "));
+	struct slice name, value;
+
+	assert_non_null(colon);
+	name = slice_of(field.p, (size_t)(colon - field.p));
+	value = slice_from(field, name.n + 2);
+	assert_true(name.n < 127 && value.n < 127);
+	buf_addc(out, 0x40);
+	buf_addc(out, (char)name.n);
+	buf_addslice(out, name);
+	buf_addc(out, (char)value.n);
+	buf_addslice(out, value);
+}
+
+static void add_block(struct buf *out, struct slice s)
+{
+	struct slice part;
+
+	while (s.n) {
+		const char *open = memchr(s.p, '{', s.n);
+
+		unescape(out, open ? slice_of(s.p, (size_t)(open - s.p)) : s);
+		if (!open)
+			return;
+		s = slice_from(s, (size_t)(open - s.p) + 1);
+		assert_true(slice_cut(&s, '}', &part));
+		add_field(out, part);
+	}
+}
+
+static const char *const frame_types[] = {"DATA",          "HEADERS",      "PRIORITY", "RST_STREAM",
+                                          "SETTINGS",      "PUSH_PROMISE", "PING",     "GOAWAY",
+                                          "WINDOW_UPDATE", "CONTINUATION", "UNKNOWN"};
+
+static unsigned frame_type(struct slice name)
+{
+	unsigned type = 0;
+
+	while (!slice_eq(name, slice_str(frame_types[type])))
+		assert_true(++type < sizeof(frame_types) / sizeof(*frame_types));
+	return type;
+}
+
+/* TYPE STREAM FLAGS PAYLOAD */
+static void add_frame(struct buf *turn, struct slice s)
+{
+	struct buf payload = {0};
+	struct slice name, stream, flags;
+	unsigned type, bits;
+	uint64_t id;
+
+	assert_true(slice_cut(&s, ' ', &name) && slice_cut(&s, ' ', &stream));
+	slice_cut(&s, ' ', &flags);
+	type = frame_type(name);
+	assert_true(slice_u64(stream, &id) && sscanf(flags.p, "%x", &bits) == 1);
+	if (type == 1 || type == 5 || type == 9)
+		add_block(&payload, s);
+	else if (s.n)
+		unescape(&payload, s);
+	for (int shift = 16; shift >= 0; shift -= 8)
+		buf_addc(turn, (char)(payload.n >> shift));
+	buf_addc(turn, (char)type);
+	buf_addc(turn, (char)bits);
+	for (int shift = 24; shift >= 0; shift -= 8)
+		buf_addc(turn, (char)(id >> shift));
+	buf_addslice(turn, buf_slice(&payload));
+	buf_release(&payload);
+	assert_true(turn->n <= ROOM);
+}
+
 static void run(struct buf *log, struct slice input, int cut)
 {
 	struct conn_info info = {.first_ts = 1, .late = slice_find(input, SLICE("!late")) != NULL};
@@ -118,6 +194,10 @@ static void run(struct buf *log, struct slice input, int cut)
 			feed_turn(c, dir, ts, &turn, cut);
 			assert_true(slice_u64(slice_from(line, 5), &n));
 			proto_gap(c, dir, ts, n, GAP_RING);
+		} else if (slice_eq(slice_from(line, 1), SLICE("preface"))) {
+			buf_adds(&turn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+		} else if (slice_starts(slice_from(line, 1), SLICE("frame "))) {
+			add_frame(&turn, slice_from(line, 7));
 		} else {
 			add_line(&turn, line);
 		}

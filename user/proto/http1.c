@@ -620,6 +620,13 @@ static enum detect http1_detect(struct slice first)
 	return sure ? DETECT_YES : DETECT_MORE;
 }
 
+/* Anything may be the middle of a body: the first message that can be recognised is searched for. */
+static enum detect http1_join(struct slice first)
+{
+	(void)first;
+	return DETECT_YES;
+}
+
 static void *http1_open(const struct proto_events *ev, void *ctx, const struct conn_info *info,
                         bool from_start)
 {
@@ -661,7 +668,7 @@ static void http1_close(void *p, uint64_t ts, bool complete)
 const struct protocol http1_protocol = {
     .name = "http/1",
     .detect = http1_detect,
-    .joins = true,
+    .join = http1_join,
     .open = http1_open,
     .feed = http1_feed,
     .gap = http1_gap,

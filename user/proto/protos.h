@@ -22,8 +22,9 @@ struct protocol {
 	const char *name;
 	/* Judges the first bytes of a connection in one direction (never empty). */
 	enum detect (*detect)(struct slice first);
-	/* Can be entered in the middle, when the first bytes were not seen. */
-	bool joins;
+	/* The same where the first bytes of the connection were not seen: `first` may be the middle of anything.
+	 */
+	enum detect (*join)(struct slice first);
 	/* from_start: the bytes fed first are the first of the connection. */
 	void *(*open)(const struct proto_events *ev, void *ctx, const struct conn_info *info,
 	              bool from_start);
