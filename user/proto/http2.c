@@ -11,10 +11,10 @@
  * boundary is lost.  A frame may begin
  *
  *   right behind the hole: records are lost whole, and writers begin a frame
- *     with a record.  One plausible header is believed there, and the next
- *     FRAME_CHAIN - 1 must be plausible too, or the boundary is lost again;
- *   anywhere further on: where FRAME_CHAIN plausible frames follow each other.
- *     What was held to see them is then read, with the stamp of the last byte.
+ *     with a record.  FRAME_CHAIN_EDGE plausible frames are believed there;
+ *   anywhere further on, where FRAME_CHAIN plausible frames follow each other.
+ *
+ * What was held to see them is then read, each byte with its own stamp.
  */
 #include <stdlib.h>
 
@@ -32,6 +32,9 @@ enum state {
 	IN_PAYLOAD, /* `left` bytes to go */
 	SEARCHING,  /* the boundary is lost: bytes are held until a chain shows */
 };
+
+/* On a connection joined late; clients renew a connection long before. */
+#define ID_MAX (1u << 24)
 
 /* How the payload of the frame is read. */
 enum payload {
@@ -55,6 +58,22 @@ struct block {
 	size_t fragment; /* where in `bytes` the payload of this frame begins */
 };
 
+/* Stamps of held bytes; when more pieces come, they share the last. */
+#define STAMPS_MAX 64
+
+struct stamp {
+	uint64_t offset, ts; /* from this byte on */
+};
+
+/* Bytes that are held until a chain of frames shows. */
+struct held {
+	struct buf bytes;
+	size_t at, need; /* they begin at `at`; so many must be there before they are looked at */
+	bool edge;       /* they begin right behind a hole */
+	struct stamp *stamps;
+	size_t n_stamps, cap_stamps;
+};
+
 struct side {
 	struct http2 *conn;
 	enum state state;
@@ -72,15 +91,26 @@ struct side {
 	uint8_t first[8];       /* of a SHORT payload */
 	struct block block;
 	struct hpack hpack;
-	struct buf held; /* SEARCHING: from held_at on */
-	size_t held_at, need;
+	struct held held; /* SEARCHING */
 };
 
 struct http2 {
 	struct http2_streams streams;
 	bool role_sure; /* streams.request_dir is proved */
+	bool joined;    /* what comes first may be the middle of anything */
 	struct side side[2];
 };
+
+/*
+ * The highest stream id that is plausible: as many as clients have open at once above the newest seen, and
+ * one for each 16 bytes that were not read since (a request's head is hardly shorter; ids go up by two).
+ */
+static uint32_t id_max(const struct http2 *c)
+{
+	uint64_t max = c->streams.newest + 256 + c->streams.unread / 8;
+
+	return c->streams.newest && max < ID_MAX ? (uint32_t)max : ID_MAX;
+}
 
 static enum ev_dir dir_of(const struct side *s)
 {
@@ -128,10 +158,11 @@ static void preface_seen(struct side *s)
 
 	set_role(s->conn, dir_of(s));
 	s->hpack.gaps = false;
-	s->unproved = 0;
 	s->conn->streams.blind = s->conn->streams.late = false;
 	if (server->pristine && !server->hpack.inflater)
 		server->hpack.gaps = false;
+	if (server->pristine && server->state == AT_START)
+		s->conn->joined = false;
 }
 
 /* --- header blocks ------------------------------------------------------------------- */
@@ -255,6 +286,7 @@ static void lose_frames(struct side *s, uint64_t n, enum gap_cause cause)
 	struct http2_stream *next;
 
 	s->pristine = false;
+	ss->unread += n;
 	if (s->block.open) {
 		lose_block(s);
 		block_done(s);
@@ -274,20 +306,38 @@ static void lose_frames(struct side *s, uint64_t n, enum gap_cause cause)
 	}
 }
 
+static void held_release(struct held *h)
+{
+	buf_release(&h->bytes);
+	free(h->stamps);
+	*h = (struct held){0};
+}
+
+static void hold(struct side *s, const char *p, size_t n)
+{
+	struct held *h = &s->held;
+
+	if (!h->n_stamps || (h->stamps[h->n_stamps - 1].ts != s->ts && h->n_stamps < STAMPS_MAX)) {
+		xgrow(&h->stamps, &h->cap_stamps, h->n_stamps + 1, sizeof(*h->stamps));
+		h->stamps[h->n_stamps++] = (struct stamp){s->offset + h->bytes.n - h->at, s->ts};
+	}
+	buf_add(&h->bytes, p, n);
+}
+
 static void expect_frame(struct side *s, int unproved)
 {
 	s->state = IN_HEAD;
 	s->got = 0;
 	s->unproved = unproved;
-	buf_release(&s->held);
-	s->held_at = s->need = 0;
+	held_release(&s->held);
 }
 
-static void search(struct side *s)
+static void search(struct side *s, bool edge)
 {
 	expect_frame(s, 0);
 	s->state = SEARCHING;
-	s->need = FRAME_HEAD;
+	s->held.need = FRAME_HEAD;
+	s->held.edge = edge;
 }
 
 /* What was read as a frame header is none. */
@@ -302,11 +352,9 @@ static void not_a_frame(struct side *s)
 		}
 	}
 	lose_frames(s, 0, 0);
-	search(s);
-	s->offset = s->frame_offset;
-	buf_add(&s->held, s->head, FRAME_HEAD);
-	s->held_at = 1;
-	s->offset++;
+	search(s, false);
+	s->offset = s->frame_offset + 1;
+	hold(s, s->head + 1, FRAME_HEAD - 1);
 }
 
 /* --- frames --------------------------------------------------------------------------- */
@@ -432,7 +480,7 @@ static void begin_frame(struct side *s)
 {
 	s->frame = frame_parse(s->head);
 	if (!in_order(s) || !frame_valid(&s->frame) ||
-	    (s->unproved && !frame_plausible(&s->frame, s->conn->streams.newest))) {
+	    (s->unproved && !frame_plausible(&s->frame, id_max(s->conn)))) {
 		not_a_frame(s);
 		return;
 	}
@@ -453,7 +501,7 @@ static void step_preface(struct side *s, struct slice *in)
 {
 	if (*in->p != HTTP2_PREFACE.p[s->got]) {
 		lose_frames(s, 0, 0);
-		search(s);
+		search(s, false);
 		return;
 	}
 	take(s, in, 1);
@@ -544,53 +592,73 @@ static void step(struct side *s, struct slice *in);
 /* A chain was found: what is held is read as what it is. */
 static void read_held(struct side *s)
 {
-	struct buf held = s->held;
-	struct slice rest = slice_from(buf_slice(&held), s->held_at);
+	struct held h = s->held;
+	struct slice rest = slice_from(buf_slice(&h.bytes), h.at);
+	uint64_t end = s->offset + rest.n, now = s->ts;
 
-	s->held = (struct buf){0};
+	s->held = (struct held){0};
 	expect_frame(s, FRAME_CHAIN);
-	while (rest.n)
-		step(s, &rest);
-	buf_release(&held);
+	for (size_t i = 0; i < h.n_stamps; i++) {
+		uint64_t to = i + 1 < h.n_stamps ? h.stamps[i + 1].offset : end, from = end - rest.n;
+		struct slice part = slice_of(rest.p, to > from ? (size_t)(to - from) : 0);
+
+		rest = slice_from(rest, part.n);
+		s->ts = h.stamps[i].ts;
+		while (part.n)
+			step(s, &part);
+	}
+	s->ts = now;
+	held_release(&h);
 }
 
-/* Drops what is before held_at once it is half of all, so that each byte moves a few times at most. */
-static void compact(struct side *s)
+/* Drops what is before `at` once it is much, so that each byte moves a few times at most. */
+static void compact(struct held *h)
 {
-	if (s->held_at < FRAME_SEARCH_MAX && s->held_at < s->held.n)
+	if (h->at < FRAME_SEARCH_MAX && h->at < h->bytes.n)
 		return;
-	s->held.n -= s->held_at;
-	memmove(s->held.p, s->held.p + s->held_at, s->held.n);
-	s->held_at = 0;
+	h->bytes.n -= h->at;
+	memmove(h->bytes.p, h->bytes.p + h->at, h->bytes.n);
+	h->at = 0;
+	if (!h->bytes.n)
+		h->n_stamps = 0;
 }
 
 static void step_search(struct side *s, struct slice *in)
 {
-	size_t have = s->held.n - s->held_at, n = s->need > have ? s->need - have : 0, skip;
+	struct held *h = &s->held;
+	size_t have = h->bytes.n - h->at, n = h->need - have, skip;
 	bool sure;
 
 	n = in->n < n ? in->n : n;
-	buf_add(&s->held, in->p, n);
+	hold(s, in->p, n);
 	*in = slice_from(*in, n);
-	if (have + n < s->need)
+	if (have + n < h->need)
 		return;
-	skip = frame_search(slice_from(buf_slice(&s->held), s->held_at), s->conn->streams.newest, &sure,
-	                    &s->need);
-	s->held_at += skip;
-	s->need -= skip;
+	skip =
+	    frame_search(slice_from(buf_slice(&h->bytes), h->at), h->edge, id_max(s->conn), &sure, &h->need);
+	h->at += skip;
+	h->need -= skip;
+	h->edge &= !skip;
+	s->conn->streams.unread += skip;
 	s->offset += skip;
 	if (sure)
 		read_held(s);
 	else
-		compact(s);
+		compact(h);
 }
 
 static void step_start(struct side *s, const struct slice *in)
 {
-	s->state = *in->p == *HTTP2_PREFACE.p ? IN_PREFACE : IN_HEAD;
+	bool preface = *in->p == *HTTP2_PREFACE.p;
+
+	if (!preface && s->conn->joined) {
+		search(s, true);
+		return;
+	}
+	s->state = preface ? IN_PREFACE : IN_HEAD;
 	s->got = 0;
-	if (!s->conn->role_sure && !s->unproved)
-		set_role(s->conn, s->state == IN_PREFACE ? dir_of(s) : (enum ev_dir) !dir_of(s));
+	if (!s->conn->role_sure && !s->conn->joined)
+		set_role(s->conn, preface ? dir_of(s) : (enum ev_dir) !dir_of(s));
 }
 
 static void step(struct side *s, struct slice *in)
@@ -667,14 +735,14 @@ static void http2_gap(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum ga
 	s->ts = ts;
 	s->pristine = false;
 	if (s->state == SEARCHING)
-		s->offset += s->held.n - s->held_at;
+		s->offset += s->held.bytes.n - s->held.at;
 	s->offset += n;
 	if (inside)
 		hole_in_payload(s, (uint32_t)inside, cause);
 	if (n == inside)
 		return;
 	lose_frames(s, n - inside, cause);
-	expect_frame(s, FRAME_CHAIN);
+	search(s, true);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -691,7 +759,7 @@ static enum detect http2_detect(struct slice first)
 	if (first.n < FRAME_HEAD)
 		return *first.p ? DETECT_NO : DETECT_MORE;
 	f = frame_parse(first.p);
-	return f.type == FRAME_SETTINGS && !f.flags && frame_plausible(&f, 0) ? DETECT_YES : DETECT_NO;
+	return f.type == FRAME_SETTINGS && !f.flags && frame_plausible(&f, ID_MAX) ? DETECT_YES : DETECT_NO;
 }
 
 /* A preface or a plausible frame; what is neither is refused as early as can be. */
@@ -707,7 +775,7 @@ static enum detect http2_join(struct slice first)
 	if (first.n < FRAME_HEAD)
 		return DETECT_MORE;
 	f = frame_parse(first.p);
-	return frame_plausible(&f, 0) ? DETECT_YES : DETECT_NO;
+	return frame_plausible(&f, ID_MAX) ? DETECT_YES : DETECT_NO;
 }
 
 static void *http2_open(const struct proto_events *ev, void *ctx, const struct conn_info *info,
@@ -720,11 +788,10 @@ static void *http2_open(const struct proto_events *ev, void *ctx, const struct c
 	c->streams.info = info;
 	c->streams.request_dir = EV_DIR_WRITE; /* till proved: agents ask */
 	c->streams.late = !from_start && info->late;
-	c->streams.blind = !from_start;
+	c->streams.blind = c->joined = !from_start;
 	for (int i = 0; i < 2; i++) {
 		c->side[i].conn = c;
 		c->side[i].pristine = true;
-		c->side[i].unproved = from_start ? 0 : FRAME_CHAIN;
 		c->side[i].hpack.gaps = !from_start;
 	}
 	return c;
@@ -740,7 +807,7 @@ static void http2_close(void *p, uint64_t ts, bool complete)
 	for (int i = 0; i < 2; i++) {
 		block_close(&c->side[i].block);
 		hpack_release(&c->side[i].hpack);
-		buf_release(&c->side[i].held);
+		held_release(&c->side[i].held);
 	}
 	free(c);
 }

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/http2_frame.h"
 
-/* Stream ids beyond the highest seen that a hole may have swallowed; ids on a connection joined late. */
-#define ID_AHEAD_MAX  65536
-#define ID_UNSEEN_MAX (1u << 24)
-
 /* Larger than any payload that servers and clients of today ask for (default 16 KiB, Go 1 MiB). */
 #define DATA_MAX  (1u << 20)
 #define BLOCK_MAX (64u << 10)
@@ -64,7 +60,7 @@ bool frame_valid(const struct frame *f)
 	return f->length % r->multiple == 0 && (f->type != FRAME_GOAWAY || f->length >= r->min);
 }
 
-bool frame_plausible(const struct frame *f, uint32_t newest)
+bool frame_plausible(const struct frame *f, uint32_t id_max)
 {
 	const struct rule *r = rule_of(f);
 
@@ -76,15 +72,15 @@ bool frame_plausible(const struct frame *f, uint32_t newest)
 		return false;
 	if (!f->stream)
 		return true;
-	return f->stream & 1 && f->stream <= (newest ? newest + ID_AHEAD_MAX : ID_UNSEEN_MAX);
+	return f->stream & 1 && f->stream <= id_max;
 }
 
 /* -1: none begins at s.p, 1: one does, 0: *ret_need bytes would say more. */
-static int chain(struct slice s, uint32_t newest, size_t *ret_need)
+static int chain(struct slice s, int frames, uint32_t id_max, size_t *ret_need)
 {
 	size_t at = 0;
 
-	for (int i = 0; i < FRAME_CHAIN; i++) {
+	for (int i = 0; i < frames; i++) {
 		struct frame f;
 
 		*ret_need = at + FRAME_HEAD;
@@ -94,22 +90,52 @@ static int chain(struct slice s, uint32_t newest, size_t *ret_need)
 			return 0;
 		/* The sign bit is the reserved one, which every sender leaves unset. */
 		f = frame_parse(s.p + at);
-		if (s.p[at + 5] < 0 || !frame_plausible(&f, newest))
-			return -1;
-		/* The middle of a header block says nothing: its beginning is not there. */
-		if (!i && f.type == FRAME_CONTINUATION)
+		if (s.p[at + 5] < 0 || !frame_plausible(&f, id_max))
 			return -1;
 		at += FRAME_HEAD + f.length;
 	}
 	return 1;
 }
 
-size_t frame_search(struct slice s, uint32_t newest, bool *ret_sure, size_t *ret_need)
+/*
+ * Whether a whole header block begins at s.p, as chain(): each begins with a pseudo-header field, whose name
+ * is in the static table (RFC 9113 8.3, RFC 7541 A), or with a size of the table.  Trailers do not, and need
+ * a chain.
+ */
+static int head(struct slice s, uint32_t id_max, size_t *ret_need)
+{
+	struct frame f;
+	size_t at = FRAME_HEAD;
+	uint8_t c, name;
+
+	*ret_need = FRAME_HEAD;
+	if (s.n < FRAME_HEAD)
+		return 0;
+	f = frame_parse(s.p);
+	if (s.p[5] < 0 || !frame_plausible(&f, id_max) || f.type != FRAME_HEADERS ||
+	    !(f.flags & FLAG_END_HEADERS))
+		return -1;
+	at += (f.flags & FLAG_PADDED ? 1 : 0) + (f.flags & FLAG_PRIORITY ? 5 : 0);
+	*ret_need = at + 1;
+	if (at >= FRAME_HEAD + f.length)
+		return -1;
+	if (s.n <= at)
+		return 0;
+	c = (uint8_t)s.p[at];
+	name = c & 0x80 ? c & 0x7f : c & 0x40 ? c & 0x3f : c & 0x0f;
+	return (c & 0xe0) == 0x20 || (name >= 1 && name <= 14) ? 1 : -1;
+}
+
+size_t frame_search(struct slice s, bool edge, uint32_t id_max, bool *ret_sure, size_t *ret_need)
 {
 	size_t need = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		int found = chain(slice_from(s, i), newest, &need);
+		int frames = edge && !i ? FRAME_CHAIN_EDGE : FRAME_CHAIN;
+		int found = edge && !i ? head(s, id_max, &need) : -1;
+
+		if (found < 0)
+			found = chain(slice_from(s, i), frames, id_max, &need);
 
 		if (found < 0)
 			continue;

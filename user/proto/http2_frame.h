@@ -5,7 +5,7 @@
  * Frames carry no mark that could be searched for, but a header is nine bytes
  * of which most are fixed by its type: a length that fits the type, few flags,
  * a stream id that is zero or odd and not far from those seen.  Such a header
- * is called plausible.  One among 2 million runs of random bytes is, and no run
+ * is called plausible.  One of 100 million runs of random bytes is, and no run
  * of text (the length of a plausible frame begins with a control character).
  */
 #ifndef SPANTAP_HTTP2_FRAME_H
@@ -47,18 +47,25 @@ struct frame {
 struct frame frame_parse(const char head[FRAME_HEAD]);
 /* What no sender may send: a wrong length for the type, a stream where none may be or the reverse. */
 bool frame_valid(const struct frame *f);
-/* What a sender of today would send. newest: the highest stream id seen, 0 when none. */
-bool frame_plausible(const struct frame *f, uint32_t newest);
-
-/* Frames of a chain that prove a boundary found by search, and the bytes held to see them. */
-#define FRAME_CHAIN      3
-#define FRAME_SEARCH_MAX (64 * 1024) /* three frames of the default maximum (16 KiB) and a rest */
+/* What a sender of today would send. id_max: the highest stream id that can be. */
+bool frame_plausible(const struct frame *f, uint32_t id_max);
 
 /*
- * Where in `s` a chain of FRAME_CHAIN plausible frames may begin: its offset, s.n when nowhere.  *ret_sure:
- * is, not may be; else *ret_need is the length that `s` must have before more can be said, and the bytes
- * before the offset can be dropped.  Costs O(s.n).
+ * So many plausible frames in a row prove a boundary: right behind a hole, where writers begin a frame with a
+ * record, and anywhere.  One alone does not: a header shifted by a byte is often plausible too.  But a
+ * HEADERS frame right behind a hole does if its block begins as that of a request or response: who asks may
+ * say no more for long.
  */
-size_t frame_search(struct slice s, uint32_t newest, bool *ret_sure, size_t *ret_need);
+#define FRAME_CHAIN_EDGE 2
+#define FRAME_CHAIN      3
+/* Bytes held to see them: three frames of the default maximum (16 KiB) and a rest. */
+#define FRAME_SEARCH_MAX (64 * 1024)
+
+/*
+ * Where in `s` a chain of plausible frames may begin: its offset, s.n when nowhere.  edge: `s` begins right
+ * behind a hole.  *ret_sure: is, not may be; else *ret_need is the length that `s` must have before more can
+ * be said, and the bytes before the offset can be dropped.  Costs O(s.n).
+ */
+size_t frame_search(struct slice s, bool edge, uint32_t id_max, bool *ret_sure, size_t *ret_need);
 
 #endif

@@ -197,10 +197,11 @@ static void expect_body(struct http2_half *h, const struct http_headers *fields)
 	}
 }
 
-static void mark_head(struct http2_stream *st, unsigned damage, const struct hpack_block *b)
+/* known: what tells which exchange it is, the request's method and target or the status, is there. */
+static void mark_head(struct http2_stream *st, unsigned damage, const struct hpack_block *b, bool known)
 {
 	if (b->partial)
-		http2_stream_mark(st, damage,
+		http2_stream_mark(st, known ? DAMAGE_FIELDS : damage,
 		                  st->all->late ? "header fields refer to what was sent before the capture"
 		                                : "header fields refer to what was lost");
 	if (b->too_many)
@@ -252,8 +253,10 @@ struct http2_stream *http2_stream_begin(struct http2_streams *ss, uint32_t id, u
 		ss->unseen_before = id;
 		ss->blind = false;
 	}
-	if (id > ss->newest)
+	if (id > ss->newest) {
 		ss->newest = id;
+		ss->unread = 0;
+	}
 	give_up_quiet(ss, ts);
 	if (ss->n >= HTTP2_STREAMS_MAX)
 		make_room(ss);
@@ -272,7 +275,8 @@ struct http2_stream *http2_stream_begin(struct http2_streams *ss, uint32_t id, u
 	x->method = block->method;
 	x->target = block->path;
 	keep_request_fields(x, block);
-	mark_head(st, ss->late ? DAMAGE_LATE | DAMAGE_REQUEST_HEAD : DAMAGE_REQUEST_HEAD, block);
+	mark_head(st, ss->late ? DAMAGE_LATE | DAMAGE_REQUEST_HEAD : DAMAGE_REQUEST_HEAD, block,
+	          x->method.p && x->target.p);
 	expect_body(&st->request, &x->request_headers);
 	return begun(st);
 }
@@ -318,7 +322,7 @@ void http2_stream_respond(struct http2_stream *st, uint64_t start_ts, uint64_t t
 	x->response_start = start_ts;
 	x->response_head = ts;
 	keep_response_fields(x, block);
-	mark_head(st, DAMAGE_RESPONSE_HEAD, block);
+	mark_head(st, DAMAGE_RESPONSE_HEAD, block, x->status);
 	expect_body(h, &x->response_headers);
 	if (slice_eq(x->method, SLICE("HEAD")) || x->status == 304)
 		h->length = UINT64_MAX; /* it tells the length of another response (RFC 9110 8.6) */

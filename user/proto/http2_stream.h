@@ -69,6 +69,8 @@ struct http2_streams {
 	bool late;       /* what is unseen is so because the connection is older than the capture */
 	bool blind;      /* requests may have begun unseen since `newest` */
 	uint32_t newest; /* highest id of a request seen */
+	uint64_t
+	    unread; /* bytes missing or not understood since then, in both directions; kept by the caller */
 	uint32_t unseen_after, unseen_before;
 	uint32_t ended[HTTP2_ENDED_MAX];
 	unsigned n_ended;

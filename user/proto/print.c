@@ -16,7 +16,8 @@ struct printed {
 };
 
 static const char *const damage_names[] = {
-    "request-head", "request-body", "response-head", "response-body", "cut", "syntax", "encoding", "late",
+    "request-head", "request-body", "response-head", "response-body", "cut",
+    "syntax",       "encoding",     "late",          "fields",
 };
 
 static void begin_line(struct buf *out, const struct exchange *x)

@@ -47,6 +47,8 @@ enum exchange_damage {
 	DAMAGE_SYNTAX = 1 << 5,        /* not valid HTTP; `why` says what */
 	DAMAGE_ENCODING = 1 << 6,      /* Content-Encoding unknown, or the compressed data is broken */
 	DAMAGE_LATE = 1 << 7,          /* the connection is older than the capture: the beginning is unknown */
+	DAMAGE_FIELDS = 1 << 8,        /* header fields are not known (HTTP/2: they refer to lost ones), the content
+	                                  coding may be among them; method, target and status are, and bodies as sent */
 };
 
 /* Set in request_offset of a response without request; the other bits are the response's offset in its direction. */
