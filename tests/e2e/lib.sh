@@ -31,11 +31,11 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 [ -x "$SPANTAP" ] || fail "build/spantap is not there: run make"
 
-# provider [options]: starts the local provider; sets BASE_URL, CA_FILE, TRUTH.
+# provider [options]: starts the local provider; sets BASE_URL, CA_FILE, TRUTH. PROVIDER: another program than provider.py.
 provider() {
 	local n=${#started[@]}
 	mkdir -p "$T/p$n"
-	"$PY" tests/fixtures/provider.py --dir "$T/p$n" --port 0 "$@" >"$T/p$n/log" 2>&1 &
+	"$PY" "tests/fixtures/${PROVIDER:-provider.py}" --dir "$T/p$n" --port 0 "$@" >"$T/p$n/log" 2>&1 &
 	started+=($!)
 	for _ in $(seq 200); do
 		grep -q '^ready' "$T/p$n/log" && break
