@@ -149,7 +149,7 @@ static unsigned frame_type(struct slice name)
 static void add_frame(struct buf *turn, struct slice s)
 {
 	struct buf payload = {0};
-	struct slice name, stream, flags;
+	struct slice name, stream = {0}, flags = {0};
 	unsigned type, bits;
 	uint64_t id;
 

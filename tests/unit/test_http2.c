@@ -567,12 +567,139 @@ static void test_late(void **state)
 	lossy("joined late, lost records", dig_records, true);
 }
 
+/* --- limits ----------------------------------------------------------------------------- */
+
+struct counted {
+	size_t begun, ended, heads, many;
+	unsigned damage; /* of the last that ended */
+	size_t fields;   /* of the last request */
+};
+
+static void count_request(void *ctx, struct exchange *x)
+{
+	struct counted *c = ctx;
+
+	c->begun++;
+	c->heads += x->method.p != NULL;
+	c->fields = x->request_headers.n;
+}
+
+static void count_body(void *ctx, struct exchange *x, uint64_t ts, struct slice s)
+{
+	(void)ctx, (void)x, (void)ts, (void)s;
+}
+
+static void count_end(void *ctx, struct exchange *x)
+{
+	struct counted *c = ctx;
+
+	c->ended++;
+	c->many += x->why && slice_starts(slice_str(x->why), SLICE("more "));
+	c->damage = x->damage;
+}
+
+static void count_other(void *ctx, struct exchange *x)
+{
+	(void)ctx, (void)x;
+}
+
+static const struct proto_events counting = {
+    .request = count_request,
+    .request_body = count_body,
+    .request_end = count_other,
+    .response = count_other,
+    .response_body = count_body,
+    .body_gap = on_gap,
+    .end = count_end,
+};
+
+static void feed_frame(struct proto_conn *c, int type, int flags, uint32_t stream, struct slice payload)
+{
+	const char head[9] = {
+	    (char)(payload.n >> 16), (char)(payload.n >> 8), (char)payload.n, (char)type, (char)flags, 0,
+	    (char)(stream >> 16),    (char)(stream >> 8),    (char)stream};
+
+	proto_feed(c, EV_DIR_WRITE, 1, slice_of(head, sizeof(head)));
+	proto_feed(c, EV_DIR_WRITE, 1, payload);
+}
+
+static void test_too_many_streams(void **state)
+{
+	struct conn_info info = {.first_ts = 1};
+	struct counted n = {0};
+	struct proto_conn *c = proto_open(&counting, &n, &info);
+
+	(void)state;
+	proto_feed(c, EV_DIR_WRITE, 1, HTTP2_PREFACE);
+	for (uint32_t i = 0; i < HTTP2_STREAMS_MAX + 44; i++)
+		feed_frame(c, FRAME_HEADERS, FLAG_END_HEADERS, 2 * i + 1, SLICE("\x83\x87\x84"));
+	assert_int_equal(n.begun, HTTP2_STREAMS_MAX + 44);
+	assert_int_equal(n.ended, 44);
+	assert_int_equal(n.many, 44);
+	/* What comes for one that was dropped is no new stream. */
+	feed_frame(c, FRAME_DATA, FLAG_END_STREAM, 2 * HTTP2_STREAMS_MAX + 1, SLICE("body"));
+	assert_int_equal(n.begun, HTTP2_STREAMS_MAX + 44);
+	proto_close(c, 1, true);
+	assert_int_equal(n.ended, n.begun);
+}
+
+/* A block without end is given up, and said so; what later blocks may refer to is not known then. */
+static void test_continuation_flood(void **state)
+{
+	static char field[16000] = {
+	    0x00, 0x01, 'x', 0x7f, 0x80 | (15997 - 3 - 127) % 128, (15997 - 3 - 127) / 128};
+	struct conn_info info = {.first_ts = 1};
+	struct counted n = {0};
+	struct proto_conn *c = proto_open(&counting, &n, &info);
+
+	(void)state;
+	proto_feed(c, EV_DIR_WRITE, 1, HTTP2_PREFACE);
+	feed_frame(c, FRAME_HEADERS, 0, 1, SLICE("\x83\x87\x84"));
+	for (int i = 0; i < 2000; i++)
+		feed_frame(c, FRAME_CONTINUATION, 0, 1, slice_of(field, sizeof(field)));
+	assert_int_equal(n.begun, 0);
+	feed_frame(c, FRAME_CONTINUATION, FLAG_END_HEADERS, 1, SLICE(""));
+	assert_int_equal(n.begun, 1);
+	assert_int_equal(n.heads, 0);
+	feed_frame(c, FRAME_RST_STREAM, 0, 1, SLICE("\0\0\0\x08"));
+	assert_int_equal(n.damage, DAMAGE_REQUEST_HEAD | DAMAGE_CUT);
+	feed_frame(c, FRAME_HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, 3, SLICE("\x83\x87\x84\xbe"));
+	assert_int_equal(n.heads, 1);
+	proto_close(c, 1, true);
+	assert_int_equal(n.damage, DAMAGE_FIELDS | DAMAGE_CUT);
+}
+
+/* A few bytes of block that stand for very many fields. */
+static void test_many_fields(void **state)
+{
+	struct conn_info info = {.first_ts = 1};
+	struct counted n = {0};
+	struct proto_conn *c = proto_open(&counting, &n, &info);
+	struct buf block = {0};
+
+	(void)state;
+	buf_adds(&block, "\x83\x87\x84\x40\x01x\x01y");
+	for (int i = 0; i < 16000; i++)
+		buf_addc(&block, (char)0xbe);
+	proto_feed(c, EV_DIR_WRITE, 1, HTTP2_PREFACE);
+	feed_frame(c, FRAME_HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, 1, buf_slice(&block));
+	assert_int_equal(n.fields, PROTO_HEADERS_MAX);
+	proto_close(c, 1, true);
+	assert_true(n.damage & DAMAGE_REQUEST_HEAD);
+	buf_release(&block);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_exact),          cmocka_unit_test(test_hole_in_data),
-	    cmocka_unit_test(test_holes_anywhere), cmocka_unit_test(test_holes_of_records),
+	    cmocka_unit_test(test_exact),
+	    cmocka_unit_test(test_hole_in_data),
+	    cmocka_unit_test(test_holes_anywhere),
+	    cmocka_unit_test(test_holes_of_records),
 	    cmocka_unit_test(test_late),
+	    cmocka_unit_test(test_too_many_streams),
+	    cmocka_unit_test(test_continuation_flood),
+	    cmocka_unit_test(test_many_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

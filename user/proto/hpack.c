@@ -118,7 +118,8 @@ static void keep(struct hpack_block *b, struct arena *arena, const nghttp2_nv *n
 	b->bytes += name.n + value.n;
 	for (size_t i = 0; i < sizeof(pseudo) / sizeof(*pseudo); i++) {
 		if (slice_eq(name, pseudo[i].name)) {
-			*pseudo[i].to = arena_dup(arena, value);
+			if (!pseudo[i].to->p)
+				*pseudo[i].to = arena_dup(arena, value);
 			return;
 		}
 	}

@@ -23,6 +23,7 @@
 #include "proto/hpack.h"
 #include "proto/http2.h"
 #include "proto/http2_frame.h"
+#include "proto/http2_search.h"
 #include "proto/http2_stream.h"
 
 enum state {
@@ -58,22 +59,6 @@ struct block {
 	size_t fragment; /* where in `bytes` the payload of this frame begins */
 };
 
-/* Stamps of held bytes; when more pieces come, they share the last. */
-#define STAMPS_MAX 64
-
-struct stamp {
-	uint64_t offset, ts; /* from this byte on */
-};
-
-/* Bytes that are held until a chain of frames shows. */
-struct held {
-	struct buf bytes;
-	size_t at, need; /* they begin at `at`; so many must be there before they are looked at */
-	bool edge;       /* they begin right behind a hole */
-	struct stamp *stamps;
-	size_t n_stamps, cap_stamps;
-};
-
 struct side {
 	struct http2 *conn;
 	enum state state;
@@ -91,7 +76,7 @@ struct side {
 	uint8_t first[8];       /* of a SHORT payload */
 	struct block block;
 	struct hpack hpack;
-	struct held held; /* SEARCHING */
+	struct frame_search search; /* SEARCHING */
 };
 
 struct http2 {
@@ -306,43 +291,23 @@ static void lose_frames(struct side *s, uint64_t n, enum gap_cause cause)
 	}
 }
 
-static void held_release(struct held *h)
-{
-	buf_release(&h->bytes);
-	free(h->stamps);
-	*h = (struct held){0};
-}
-
-static void hold(struct side *s, const char *p, size_t n)
-{
-	struct held *h = &s->held;
-
-	if (!h->n_stamps || (h->stamps[h->n_stamps - 1].ts != s->ts && h->n_stamps < STAMPS_MAX)) {
-		xgrow(&h->stamps, &h->cap_stamps, h->n_stamps + 1, sizeof(*h->stamps));
-		h->stamps[h->n_stamps++] = (struct stamp){s->offset + h->bytes.n - h->at, s->ts};
-	}
-	buf_add(&h->bytes, p, n);
-}
-
 static void expect_frame(struct side *s, int unproved)
 {
 	s->state = IN_HEAD;
 	s->got = 0;
 	s->unproved = unproved;
-	held_release(&s->held);
 }
 
 static void search(struct side *s, bool edge)
 {
-	expect_frame(s, 0);
 	s->state = SEARCHING;
-	s->held.need = FRAME_HEAD;
-	s->held.edge = edge;
+	frame_search_begin(&s->search, s->offset, edge);
 }
 
 /* What was read as a frame header is none. */
 static void not_a_frame(struct side *s)
 {
+	struct slice rest;
 	struct http2_streams *ss = &s->conn->streams;
 
 	if (!s->unproved) {
@@ -352,9 +317,10 @@ static void not_a_frame(struct side *s)
 		}
 	}
 	lose_frames(s, 0, 0);
-	search(s, false);
 	s->offset = s->frame_offset + 1;
-	hold(s, s->head + 1, FRAME_HEAD - 1);
+	search(s, false);
+	rest = slice_of(s->head + 1, FRAME_HEAD - 1);
+	frame_search_take(&s->search, s->ts, 0, &rest);
 }
 
 /* --- frames --------------------------------------------------------------------------- */
@@ -589,62 +555,26 @@ static void step_payload(struct side *s, struct slice *in)
 
 static void step(struct side *s, struct slice *in);
 
-/* A chain was found: what is held is read as what it is. */
-static void read_held(struct side *s)
-{
-	struct held h = s->held;
-	struct slice rest = slice_from(buf_slice(&h.bytes), h.at);
-	uint64_t end = s->offset + rest.n, now = s->ts;
-
-	s->held = (struct held){0};
-	expect_frame(s, FRAME_CHAIN);
-	for (size_t i = 0; i < h.n_stamps; i++) {
-		uint64_t to = i + 1 < h.n_stamps ? h.stamps[i + 1].offset : end, from = end - rest.n;
-		struct slice part = slice_of(rest.p, to > from ? (size_t)(to - from) : 0);
-
-		rest = slice_from(rest, part.n);
-		s->ts = h.stamps[i].ts;
-		while (part.n)
-			step(s, &part);
-	}
-	s->ts = now;
-	held_release(&h);
-}
-
-/* Drops what is before `at` once it is much, so that each byte moves a few times at most. */
-static void compact(struct held *h)
-{
-	if (h->at < FRAME_SEARCH_MAX && h->at < h->bytes.n)
-		return;
-	h->bytes.n -= h->at;
-	memmove(h->bytes.p, h->bytes.p + h->at, h->bytes.n);
-	h->at = 0;
-	if (!h->bytes.n)
-		h->n_stamps = 0;
-}
-
 static void step_search(struct side *s, struct slice *in)
 {
-	struct held *h = &s->held;
-	size_t have = h->bytes.n - h->at, n = h->need - have, skip;
-	bool sure;
+	struct frame_search found;
+	uint64_t before = s->search.offset, now = s->ts;
+	struct slice held;
+	bool sure = frame_search_take(&s->search, s->ts, id_max(s->conn), in);
 
-	n = in->n < n ? in->n : n;
-	hold(s, in->p, n);
-	*in = slice_from(*in, n);
-	if (have + n < h->need)
+	s->conn->streams.unread += s->search.offset - before;
+	s->offset = s->search.offset;
+	if (!sure)
 		return;
-	skip =
-	    frame_search(slice_from(buf_slice(&h->bytes), h->at), h->edge, id_max(s->conn), &sure, &h->need);
-	h->at += skip;
-	h->need -= skip;
-	h->edge &= !skip;
-	s->conn->streams.unread += skip;
-	s->offset += skip;
-	if (sure)
-		read_held(s);
-	else
-		compact(h);
+	found = s->search;
+	s->search = (struct frame_search){0};
+	expect_frame(s, FRAME_CHAIN);
+	while (frame_search_next(&found, &s->ts, &held)) {
+		while (held.n)
+			step(s, &held);
+	}
+	s->ts = now;
+	frame_search_release(&found);
 }
 
 static void step_start(struct side *s, const struct slice *in)
@@ -735,7 +665,7 @@ static void http2_gap(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum ga
 	s->ts = ts;
 	s->pristine = false;
 	if (s->state == SEARCHING)
-		s->offset += s->held.bytes.n - s->held.at;
+		s->offset += frame_search_held(&s->search);
 	s->offset += n;
 	if (inside)
 		hole_in_payload(s, (uint32_t)inside, cause);
@@ -807,7 +737,7 @@ static void http2_close(void *p, uint64_t ts, bool complete)
 	for (int i = 0; i < 2; i++) {
 		block_close(&c->side[i].block);
 		hpack_release(&c->side[i].hpack);
-		held_release(&c->side[i].held);
+		frame_search_release(&c->side[i].search);
 	}
 	free(c);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http2_frame.h - frame headers (RFC 9113 4.1), and finding them where the boundary was lost.
+ * http2_frame.h - frame headers (RFC 9113 4.1), and what tells them from other bytes.
  *
  * Frames carry no mark that could be searched for, but a header is nine bytes
  * of which most are fixed by its type: a length that fits the type, few flags,
@@ -49,23 +49,5 @@ struct frame frame_parse(const char head[FRAME_HEAD]);
 bool frame_valid(const struct frame *f);
 /* What a sender of today would send. id_max: the highest stream id that can be. */
 bool frame_plausible(const struct frame *f, uint32_t id_max);
-
-/*
- * So many plausible frames in a row prove a boundary: right behind a hole, where writers begin a frame with a
- * record, and anywhere.  One alone does not: a header shifted by a byte is often plausible too.  But a
- * HEADERS frame right behind a hole does if its block begins as that of a request or response: who asks may
- * say no more for long.
- */
-#define FRAME_CHAIN_EDGE 2
-#define FRAME_CHAIN      3
-/* Bytes held to see them: three frames of the default maximum (16 KiB) and a rest. */
-#define FRAME_SEARCH_MAX (64 * 1024)
-
-/*
- * Where in `s` a chain of plausible frames may begin: its offset, s.n when nowhere.  edge: `s` begins right
- * behind a hole.  *ret_sure: is, not may be; else *ret_need is the length that `s` must have before more can
- * be said, and the bytes before the offset can be dropped.  Costs O(s.n).
- */
-size_t frame_search(struct slice s, bool edge, uint32_t id_max, bool *ret_sure, size_t *ret_need);
 
 #endif

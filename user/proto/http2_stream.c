@@ -9,9 +9,11 @@ static const char why_many[] = "more streams are open than the limit";
 
 /* --- which streams there are ---------------------------------------------------- */
 
-struct http2_stream *http2_stream_get(const struct http2_streams *ss, uint32_t id)
+struct http2_stream *http2_stream_get(struct http2_streams *ss, uint32_t id)
 {
-	return map_get(&ss->by_id, &id, sizeof(id));
+	if (!ss->recent || ss->recent->x.stream != id)
+		ss->recent = map_get(&ss->by_id, &id, sizeof(id));
+	return ss->recent;
 }
 
 bool http2_stream_unseen(const struct http2_streams *ss, uint32_t id)
@@ -53,6 +55,7 @@ static void unlink_stream(struct http2_streams *ss, struct http2_stream *st)
 	*(st->next ? &st->next->prev : &ss->last) = st->prev;
 	map_del(&ss->by_id, &st->x.stream, sizeof(st->x.stream));
 	ss->n--;
+	ss->recent = NULL;
 	ss->ended[ss->n_ended++ % HTTP2_ENDED_MAX] = st->x.stream;
 	if (ss->n_ended == 2 * HTTP2_ENDED_MAX)
 		ss->n_ended = HTTP2_ENDED_MAX;

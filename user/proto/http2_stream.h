@@ -65,6 +65,7 @@ struct http2_streams {
 	enum ev_dir request_dir;
 	struct map by_id;
 	struct http2_stream *first, *last; /* in the order of their beginning */
+	struct http2_stream *recent;       /* asked for last: most frames follow one of the same stream */
 	size_t n;
 	bool late;       /* what is unseen is so because the connection is older than the capture */
 	bool blind;      /* requests may have begun unseen since `newest` */
@@ -76,7 +77,7 @@ struct http2_streams {
 	unsigned n_ended;
 };
 
-struct http2_stream *http2_stream_get(const struct http2_streams *ss, uint32_t id);
+struct http2_stream *http2_stream_get(struct http2_streams *ss, uint32_t id);
 /* Whether a frame on `id`, which is not open, is of a stream whose beginning was not seen. */
 bool http2_stream_unseen(const struct http2_streams *ss, uint32_t id);
 
