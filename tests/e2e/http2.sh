@@ -74,3 +74,19 @@ END
 }
 if [ -n "$NODE22" ]; then node node22 "$NODE22"; else echo "SKIP node >= 22 is not installed"; fi
 if [ -n "$NODE_DEBIAN" ]; then node debian "$NODE_DEBIAN"; else echo "SKIP Debian's node is not installed"; fi
+
+# A process that answers: both sides of the exchange are followed, and each sees the same call.
+cat >"$T/gateway.script" <<'END'
+mkfifo "$D/end"
+"$PY" "$F/provider_h2.py" --dir "$D" --until-stdin-eof <"$D/end" >"$D/log" 2>&1 &
+exec 9>"$D/end"
+until grep -q ready "$D/log"; do sleep 0.05; done
+BASE_URL=https://localhost:$(cat "$D/port") CA_FILE=$D/ca.pem HTTP=http2 "$F/client_curl.sh"
+exec 9>&-
+wait
+END
+mkdir -m 777 "$T/gateway"
+D=$T/gateway traced gateway bash "$T/gateway.script"
+is "gateway: exit code" 0 "$STATUS"
+TRUTH=$T/gateway/truth.jsonl check gateway 'len(truth) == 1' 'len(chats) == 2' \
+	'not any(differences(c, truth[0]) for c in chats)' 'all_complete()'
