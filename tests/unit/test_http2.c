@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "http2_peers.h"
+#include "llm/llm.h"
 #include "proto/http2_frame.h"
 #include "proto/http2_stream.h"
 
@@ -689,6 +690,48 @@ static void test_many_fields(void **state)
 	buf_release(&block);
 }
 
+/* --- gRPC --------------------------------------------------------------------------------- */
+
+static void on_call(void *ctx, struct llm_call *call)
+{
+	(void)ctx, (void)call;
+}
+
+static void on_call_end(void *ctx, struct llm_call *call)
+{
+	(void)ctx;
+	llm_call_free(call);
+}
+
+static uint64_t calls_of(struct slice type)
+{
+	static const struct llm_events calls = {on_call, on_call_end};
+	struct conn_info info = {.first_ts = 1};
+	struct llm *l = llm_new(&calls, NULL);
+	struct proto_conn *c = proto_open(&llm_proto_events, l, &info);
+	struct buf block = {0};
+	uint64_t n;
+
+	buf_adds(&block, "\x83\x87\x04\x14/v1/chat/completions\x0f\x10");
+	buf_addc(&block, (char)type.n);
+	buf_addslice(&block, type);
+	proto_feed(c, EV_DIR_WRITE, 1, HTTP2_PREFACE);
+	feed_frame(c, FRAME_HEADERS, FLAG_END_HEADERS, 1, buf_slice(&block));
+	feed_frame(c, FRAME_DATA, FLAG_END_STREAM, 1, SLICE("{\"model\":\"m\",\"messages\":[]}"));
+	proto_close(c, 1, true);
+	n = llm_stats(l)->calls;
+	llm_free(l);
+	buf_release(&block);
+	return n;
+}
+
+static void test_grpc_is_no_call(void **state)
+{
+	(void)state;
+	assert_int_equal(calls_of(SLICE("application/json")), 1);
+	assert_int_equal(calls_of(SLICE("application/grpc+json")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -700,6 +743,7 @@ int main(void)
 	    cmocka_unit_test(test_too_many_streams),
 	    cmocka_unit_test(test_continuation_flood),
 	    cmocka_unit_test(test_many_fields),
+	    cmocka_unit_test(test_grpc_is_no_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

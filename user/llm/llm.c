@@ -192,6 +192,13 @@ static void set_where(struct llm_call *call, const struct exchange *x, struct sl
 	call->session_key = arena_dup(&call->arena, first_header(h, sessions));
 }
 
+/* gRPC has paths and frames of its own (http2.h). */
+static bool is_grpc(const struct exchange *x)
+{
+	return slice_starts(http_header_get(&x->request_headers, SLICE("content-type")),
+	                    SLICE("application/grpc"));
+}
+
 static void on_request(void *ctx, struct exchange *x)
 {
 	static const char *const authority[] = {"host", ":authority", NULL};
@@ -200,7 +207,8 @@ static void on_request(void *ctx, struct exchange *x)
 	struct slice host = split_host(first_header(&x->request_headers, authority), &port);
 	struct api_target t = {host, path_of(x->target), &x->request_headers};
 	enum api_fit fit = API_NO;
-	const struct llm_api *api = slice_eq(x->method, SLICE("POST")) ? api_find(&t, &fit) : NULL;
+	const struct llm_api *api =
+	    slice_eq(x->method, SLICE("POST")) && !is_grpc(x) ? api_find(&t, &fit) : NULL;
 
 	x->user = NULL;
 	if (!api) {
@@ -337,7 +345,8 @@ static const char *why_request(const struct pending *p)
 	if (p->request_hole || x->damage & (DAMAGE_REQUEST_HEAD | DAMAGE_REQUEST_BODY))
 		return why_lost(x, true);
 	if (x->damage & DAMAGE_LATE)
-		return "the connection is older than the capture: which answer belongs to which request is not certain";
+		return "the connection is older than the capture: which answer belongs to which request is "
+		       "not certain";
 	if (p->request_cut)
 		return "request body larger than the limit";
 	if (!p->request_ended)
@@ -376,7 +385,8 @@ static const char *why_response(const struct pending *p)
 	/* A head after a hole may be that of another request. */
 	if (p->response_hole || x->damage & DAMAGE_RESPONSE_HEAD)
 		return why_lost(x, false);
-	if (p->answer.done || (p->response_parsed && x->response_end)) /* nothing that mattered came after it */
+	if (p->answer.done ||
+	    (p->response_parsed && x->response_end)) /* nothing that mattered came after it */
 		return why_dropped(p);
 	if (x->damage & DAMAGE_RESPONSE_BODY)
 		return why_lost(x, false);
