@@ -359,9 +359,9 @@ bool loader_follows_pid(const struct loader *l, pid_t pid)
 /* Calls fn for the records that the iterator has written. */
 static void each_facts(const struct buf *all, void (*fn)(void *ctx, const struct process_facts *f), void *ctx)
 {
-	struct {
+	union {
 		struct process_facts facts;
-		char tail[4096];
+		char room[sizeof(struct process_facts) + 4096];
 	} one;
 	uint32_t size;
 
