@@ -24,6 +24,7 @@ struct call {
 	__u64 n_ptr; /* where an _ex call stores the number of bytes; 0: the return value is it */
 	__u64 ts;
 	__u64 cookie;
+	__u64 exec_ts; /* of the process, as in struct followed */
 	__u32 dir;
 	__u32 pad;
 };

@@ -55,4 +55,29 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 #define RETURN_ADDRESS_SIZE 0
 #endif
 
+/*
+ * Since Linux 6.13 (a76ab5731e32, "bpf: Find eligible subprogs for private stack
+ * support") a kprobe-type program may get a stack per processor instead of the
+ * kernel stack.  A uprobe's program can be preempted, on kernels that preempt,
+ * by another task that runs the same program on that processor: both then write
+ * into one stack (seen on 7.2 and 7.3: reads lost without a trace, wrong data).
+ * A program with a tail call, taken or not, keeps the kernel stack.
+ */
+const volatile bool never __weak = false;
+
+#define NO_PRIVATE_STACK(ctx, map)                                                                                   \
+	do {                                                                                                         \
+		if (never)                                                                                           \
+			bpf_tail_call(ctx, &map, 0);                                                                 \
+	} while (0)
+
+/* An empty map of programs; those that name the same one must be loaded for the same kind of attachment. */
+#define NO_PROGRAMS(name)                                                                                            \
+	struct {                                                                                                     \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                                               \
+		__uint(max_entries, 1);                                                                              \
+		__type(key, __u32);                                                                                  \
+		__type(value, __u32);                                                                                \
+	} name SEC(".maps")
+
 #endif

@@ -88,23 +88,34 @@ static __always_inline __u32 lateness(const struct followed *f, __u64 tls, __u64
 	return 0;
 }
 
-/* The state of the connection that TLS object `tls` carries now; NULL: untracked, or the process is followed no more. */
-static __always_inline struct conn_state *connection(__u64 tls, __u64 cookie, __u64 ts)
+/* The first bytes of a generation, or of an object that is not in the table. */
+static __always_inline struct conn_state *first_bytes(struct conn_state *c, bool fresh, __u64 tls, __u64 cookie, __u64 ts)
 {
 	__u32 tgid = current_tgid();
-	struct conn_state *c = conn_find(tgid, tls);
 	struct followed *f = bpf_map_lookup_elem(&followed, &tgid);
 
 	if (!f)
 		return NULL;
-	if (!c || c->gen <= f->exec_ts || c->flags & EV_CONN_FREED)
+	if (!fresh)
 		c = begin_generation(&f->proc, tls, c, COOKIE_LIB(cookie), lateness(f, tls, cookie), ts);
-	if (c && !(c->produced[0] | c->produced[1])) {
-		if (!f->plain_ts)
-			f->plain_ts = ts;
-		f->plain++;
-	}
+	if (!f->plain_ts)
+		f->plain_ts = ts;
+	f->plain++;
 	return c;
+}
+
+/*
+ * The state of the connection that TLS object `tls` carries now; NULL: untracked,
+ * or the process is followed no more.  `exec_ts`: of the process.
+ */
+static __always_inline struct conn_state *connection(__u64 tls, __u64 cookie, __u64 exec_ts, __u64 ts)
+{
+	struct conn_state *c = conn_find(current_tgid(), tls);
+	bool fresh = c && c->gen > exec_ts && !(c->flags & EV_CONN_FREED);
+
+	if (fresh && (c->produced[0] | c->produced[1]))
+		return c;
+	return first_bytes(c, fresh, tls, cookie, ts);
 }
 
 /* The thread reads a socket from within a call on `tls`: the object's peer. Another one than before: another connection. */

@@ -116,7 +116,10 @@ static __always_inline void copy_call(struct copy *f, const bool loop)
 {
 	__u64 n = f->left;
 
-	for_each_fragment(loop, next_fragment, f, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
+	if (n <= EV_FRAGMENT_MAX)
+		next_fragment(0, f);
+	else
+		for_each_fragment(loop, next_fragment, f, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
 	if (f->left) {
 		emit_rest(f);
 		count(EV_COUNT_DATA_TOO_LONG, f->left);

@@ -24,14 +24,13 @@ struct {
 static __always_inline void read_ends(struct sock *sk, struct socket_ends *e)
 {
 	struct sock_common *s = &sk->__sk_common;
-	__u16 port = BPF_CORE_READ(s, skc_num);
 
 	__builtin_memset(e, 0, sizeof(*e));
-	e->family = BPF_CORE_READ(s, skc_family);
-	e->local_port = __builtin_bswap16(port);
-	e->port = BPF_CORE_READ(s, skc_dport);
+	e->family = s->skc_family;
+	e->local_port = __builtin_bswap16(s->skc_num);
+	e->port = s->skc_dport;
 	if (e->family == 2 /* AF_INET */) {
-		__be32 local = BPF_CORE_READ(s, skc_rcv_saddr), peer = BPF_CORE_READ(s, skc_daddr);
+		__be32 local = s->skc_rcv_saddr, peer = s->skc_daddr;
 
 		__builtin_memcpy(e->local_address, &local, sizeof(local));
 		__builtin_memcpy(e->address, &peer, sizeof(peer));

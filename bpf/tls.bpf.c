@@ -25,6 +25,9 @@
 /* The return programs sit on `ret` instructions: return probes would kill sandboxed programs on this host. */
 const volatile bool return_by_ret = false;
 
+NO_PROGRAMS(no_program);
+NO_PROGRAMS(no_session_program);
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LLM_NAMES_MAX);
@@ -91,15 +94,16 @@ static __always_inline bool resume(struct conn_state **c, const struct call *cal
 	return false;
 }
 
-static __always_inline int on_entry(struct pt_regs *ctx, __u64 cookie, __u32 dir, __u64 n_ptr)
+static __always_inline int on_entry(struct pt_regs *ctx, const struct followed *f, __u64 cookie, __u32 dir, __u64 n_ptr)
 {
 	struct call call = {
 	    .stack = PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE,
 	    .tls = PT_REGS_PARM1(ctx),
 	    .buf = PT_REGS_PARM2(ctx),
 	    .n_ptr = n_ptr,
-	    .ts = bpf_ktime_get_boot_ns(),
+	    .ts = dir == EV_DIR_WRITE ? bpf_ktime_get_boot_ns() : 0, /* a read counts when it returns */
 	    .cookie = cookie,
+	    .exec_ts = f->exec_ts,
 	    .dir = dir,
 	};
 
@@ -128,7 +132,7 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const boo
 
 	__u32 dir = call.dir & 1;
 	__u64 ts = dir == EV_DIR_WRITE ? call.ts : bpf_ktime_get_boot_ns();
-	struct conn_state *c = connection(call.tls, call.cookie, ts);
+	struct conn_state *c = connection(call.tls, call.cookie, call.exec_ts, ts);
 	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, &call, n, ts)))
 		return 0;
 
@@ -162,30 +166,35 @@ const volatile bool has_cookies = false;
 /* Where the stack pointer is after the return: it has still to come when the program sits on a `ret`. */
 static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
 {
+	__u64 sp = PT_REGS_SP(ctx);
+
+	barrier_var(sp); /* read once, here: else clang reads from a moved context, which the verifier refuses */
 	if (!return_by_ret || (has_cookies && bpf_get_attach_cookie(ctx) & COOKIE_BEHIND_CALL))
-		return PT_REGS_SP(ctx);
-	return PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE;
+		return sp;
+	return sp + RETURN_ADDRESS_SIZE;
 }
 
-static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, __u64 cookie)
+static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, const struct followed *f, __u64 cookie)
 {
 	__u64 ex = PT_REGS_PARM4(ctx), ex2 = PT_REGS_PARM5(ctx);
 	__u32 shape = COOKIE_SHAPE(cookie);
 
-	return on_entry(ctx, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
+	return on_entry(ctx, f, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
 }
 
 SEC("uprobe")
 int tls_enter(struct pt_regs *ctx)
 {
-	if (!follow_current())
-		return 0;
-	return on_entry_by_cookie(ctx, bpf_get_attach_cookie(ctx));
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry_by_cookie(ctx, f, bpf_get_attach_cookie(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_leave(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	return on_return(ctx, stack_after_return(ctx), true);
 }
 
@@ -198,11 +207,12 @@ int tls_leave(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_session(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_session_program);
 	if (PT_REGS_IP(ctx) != bpf_get_func_ip(ctx))
 		return on_return(ctx, PT_REGS_SP(ctx), true);
-	if (!follow_current())
-		return 1;
-	return on_entry_by_cookie(ctx, bpf_get_attach_cookie(ctx));
+	struct followed *f = follow_current();
+
+	return f ? on_entry_by_cookie(ctx, f, bpf_get_attach_cookie(ctx)) : 1;
 }
 
 /* --- kernels without cookies and bpf_loop --- */
@@ -210,36 +220,52 @@ int tls_session(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_write(struct pt_regs *ctx)
 {
-	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, 0) : 0;
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, 0) : 0;
 }
 
 SEC("uprobe")
 int tls_write_ex(struct pt_regs *ctx)
 {
-	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_write_ex2(struct pt_regs *ctx)
 {
-	return follow_current() ? on_entry(ctx, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_read(struct pt_regs *ctx)
 {
-	return follow_current() ? on_entry(ctx, 0, EV_DIR_READ, 0) : 0;
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry(ctx, f, 0, EV_DIR_READ, 0) : 0;
 }
 
 SEC("uprobe")
 int tls_read_ex(struct pt_regs *ctx)
 {
-	return follow_current() ? on_entry(ctx, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+
+	return f ? on_entry(ctx, f, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_leave_no_loop(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	return on_return(ctx, stack_after_return(ctx), false);
 }
 
@@ -249,6 +275,7 @@ int tls_leave_no_loop(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_new(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	struct followed *f = follow_current();
 	__u64 tls = PT_REGS_RC(ctx);
 
@@ -263,6 +290,7 @@ int tls_new(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_clear(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	struct followed *f = follow_current();
 	__u64 tls = PT_REGS_PARM1(ctx);
 	struct conn_state *c = f ? conn_find(f->proc.tgid, tls) : NULL;
@@ -276,6 +304,7 @@ int tls_clear(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_free(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	struct followed *f = follow_current();
 
 	if (!f)
@@ -321,6 +350,7 @@ static __always_inline int on_server_name(__u64 tls, __u64 name)
 SEC("uprobe")
 int tls_ctrl(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	if ((int)PT_REGS_PARM2(ctx) != 55 /* SSL_CTRL_SET_TLSEXT_HOSTNAME */ || !follow_current())
 		return 0;
 	return on_server_name(PT_REGS_PARM1(ctx), PT_REGS_PARM4(ctx));
@@ -330,6 +360,7 @@ int tls_ctrl(struct pt_regs *ctx)
 SEC("uprobe")
 int tls_sni(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_program);
 	return follow_current() ? on_server_name(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx)) : 0;
 }
 
