@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make            build/spantap                 make demo      run the main job on a small agent (root)
-# make check      all tests of the fast tier    make bench     what capture costs, as ratios
+# make check      the test tiers TIERS (fast)   make bench     what capture costs, as ratios
 # make fuzz       each fuzzer for FUZZ_SECONDS  make install   into $(DESTDIR)$(PREFIX)
 #
 # V=1 shows the commands. CC=clang works. SANITIZE=address,undefined builds the
 # program itself with sanitizers (the unit tests always are).
+#
+# For another machine: make B=build/arm64 ARCH=arm64 CROSS=aarch64-linux-gnu SYSROOT=DIR, DIR being a root of
+# that machine with the libraries' -dev packages (tests/kernels/fetch sysroot makes one).
 
 PREFIX       ?= /usr/local
-CC           ?= cc
+CROSS        ?=
+SYSROOT      ?=
 CLANG        ?= clang
 BPFTOOL      ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 FUZZ_SECONDS ?= 60
+TIERS        ?= fast
 B            := build
 ARCH         := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
+TRIPLET      := $(or $(CROSS),$(shell uname -m)-linux-gnu)
+PKG_CONFIG   := pkg-config
+ifneq ($(CROSS),)
+CC           := $(CROSS)-gcc --sysroot=$(SYSROOT)
+AR           := $(CROSS)-ar
+PKG_CONFIG   := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(TRIPLET)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig pkg-config
+endif
 
 # yyjson and llhttp carry no .pc file in some releases: plain -l then.
-PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd libnghttp2 yyjson sqlite3 libseccomp libsodium libcrypto capstone; do pkg-config --exists $$l && echo $$l; done)
+PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd libnghttp2 yyjson sqlite3 libseccomp libsodium libcrypto capstone; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
 LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lnghttp2 -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong -fno-strict-aliasing -D_GNU_SOURCE -Iuser -I$(B) \
-	     $(if $(PKG),$(shell pkg-config --cflags $(PKG)))
+	     $(if $(PKG),$(shell $(PKG_CONFIG) --cflags $(PKG)))
 SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifneq ($(SANITIZE),)
@@ -30,7 +42,7 @@ LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 
 BPF_CFLAGS := -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Wno-gnu-variable-sized-type-not-at-end -D__TARGET_ARCH_$(ARCH) -D__VMLINUX_H__ -Ivmlinux \
-	      -I/usr/include/$(shell uname -m)-linux-gnu
+	      -I$(SYSROOT)/usr/include/$(TRIPLET)
 
 Q := $(if $(V),,@)
 msg = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
@@ -43,8 +55,9 @@ UNIT  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 BENCH_HARNESS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/harness/*.c))
+GUEST := $(patsubst tests/kernels/%.c,$(B)/kernels/%,$(wildcard tests/kernels/*.c))
 
-.PHONY: all check check-fast demo bench fuzz install clean unit fuzzers
+.PHONY: all check check-fast demo bench fuzz install clean unit fuzzers guest
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -120,11 +133,18 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_HARNESS) $(B)/obj/libspantap.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl -lbrotlienc
 
+$(B)/kernels/%: $(B)/obj/tests/kernels/%.o
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(or $(LIBS),-lbpf -lelf -lz)
+$(B)/kernels/client: LIBS := -rdynamic -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic
+
 unit: $(UNIT)
 fuzzers: $(FUZZ)
+guest: all $(GUEST)
 
-check check-fast: all $(B)/spantap-hooks unit fuzzers
-	$(Q)tests/run fast
+check check-fast: all $(B)/spantap-hooks unit fuzzers $(if $(filter kernels,$(TIERS)),guest)
+	$(Q)tests/run $(TIERS)
 
 demo: all
 	$(Q)tools/demo.sh

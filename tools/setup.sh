@@ -4,6 +4,7 @@
 #   tools/setup.sh           what is needed to build spantap and to run the demo
 #   tools/setup.sh --tests   also what `make check` and the end-to-end tests need
 #   tools/setup.sh --agents  also the agents that `tests/run agents` traces
+#   tools/setup.sh --kernels also the compilers that `tests/run kernels` needs
 #
 # Knows Debian 12, Debian 13 and Ubuntu 24.04.  It may be run again at any time:
 # apt is not touched when nothing is missing (and root is not needed then).
@@ -39,6 +40,7 @@ test_packages=(
     libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets
     sqlite3 procps util-linux iproute2 debootstrap
 )
+kernel_packages=(gcc-aarch64-linux-gnu clang-19)
 declare -A min_version=()               # package -> oldest version that will do
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -292,11 +294,12 @@ check_fixtures() {
 
 # --- main --------------------------------------------------------------------
 
-tests='' agents=''
+tests='' agents='' kernels=''
 for arg; do
     case $arg in
     --tests) tests=1 ;;
     --agents) tests=1 agents=1 ;;
+    --kernels) tests=1 kernels=1 ;;
     -h | --help) usage; exit 0 ;;
     *) warn "unknown option '$arg'"; usage >&2; exit 2 ;;
     esac
@@ -316,4 +319,5 @@ if [ -n "$tests" ]; then
     check_fixtures
 fi
 [ -z "$agents" ] || ensure_npm_agents
+[ -z "$kernels" ] || ensure_packages "${kernel_packages[@]}"
 say "ready: everything ${tests:+the tests need }is installed"

@@ -35,6 +35,7 @@ static const int sink_calls[] = {
     SC(openat),  SC(open),     SC(stat),     SC(lstat),   SC(statx),   SC(access),     SC(faccessat), SC(faccessat2),
     SC(flock),    SC(fsync),    SC(fdatasync), SC(ftruncate), SC(fallocate), SC(pwrite64), SC(unlink),
     SC(unlinkat), SC(rename),  SC(renameat), SC(renameat2), SC(mkdir),  SC(mkdirat),    SC(fchmod),    SC(chmod),
+    SC(fchmodat), /* what chmod is on arm64; the others that it lacks have their *at form above too */
     SC(fchown),  SC(geteuid),  SC(getuid),   SC(getegid), SC(getgid),  SC(getcwd),     SC(readlink),  SC(readlinkat),
     SC(poll),    SC(ppoll),    SC(getdents64), SC(statfs), SC(fstatfs), SC(umask),     SC(ioctl),     SC(uname),
     SC(clock_nanosleep), SC(nanosleep), SC(prlimit64), SC(getppid), SC(sched_yield),
