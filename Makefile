@@ -2,6 +2,7 @@
 #
 # make            build/spantap                 make demo      run the main job on a small agent (root)
 # make check      the test tiers TIERS (fast)   make bench     what capture costs, as ratios
+# make corpus     recorded traffic of real providers, with more holes
 # make fuzz       each fuzzer for FUZZ_SECONDS  make install   into $(DESTDIR)$(PREFIX)
 #
 # V=1 shows the commands. CC=clang works. SANITIZE=address,undefined builds the
@@ -57,7 +58,7 @@ BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard
 BENCH_HARNESS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/harness/*.c))
 GUEST := $(patsubst tests/kernels/%.c,$(B)/kernels/%,$(wildcard tests/kernels/*.c))
 
-.PHONY: all check check-fast demo bench fuzz install clean unit fuzzers guest
+.PHONY: all check check-fast corpus demo bench fuzz install clean unit fuzzers guest
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -145,6 +146,9 @@ guest: all $(GUEST)
 
 check check-fast: all $(B)/spantap-hooks unit fuzzers $(if $(filter kernels,$(TIERS)),guest)
 	$(Q)tests/run $(TIERS)
+
+corpus: $(B)/unit/test_llm_corpus $(B)/unit/test_llm_socket
+	$(Q)tests/run corpus
 
 demo: all
 	$(Q)tools/demo.sh

@@ -705,7 +705,7 @@ static void on_call_end(void *ctx, struct llm_call *call)
 
 static uint64_t calls_of(struct slice type)
 {
-	static const struct llm_events calls = {on_call, on_call_end};
+	static const struct llm_events calls = {.begin = on_call, .end = on_call_end};
 	struct conn_info info = {.first_ts = 1};
 	struct llm *l = llm_new(&calls, NULL);
 	struct proto_conn *c = proto_open(&llm_proto_events, l, &info);

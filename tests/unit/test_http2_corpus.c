@@ -39,7 +39,7 @@ static void on_end(void *ctx, struct llm_call *call)
 	llm_call_free(call);
 }
 
-static const struct llm_events events = {on_begin, on_end};
+static const struct llm_events events = {.begin = on_begin, .end = on_end};
 
 static int by_text(const void *a, const void *b)
 {

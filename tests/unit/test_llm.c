@@ -10,13 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sodium.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "llm/llm.h"
+#include "llm/mcp.h"
 
 #define GOLDEN "tests/golden/llm"
 
@@ -49,7 +52,15 @@ static void on_end(void *ctx, struct llm_call *call)
 	llm_call_free(call);
 }
 
-static const struct llm_events events = {on_begin, on_end};
+static void on_mcp(void *ctx, const struct mcp_request *m)
+{
+	(void)ctx;
+	seen.begun++;
+	seen.ended++;
+	mcp_request_print(&seen.text, m);
+}
+
+static const struct llm_events events = {on_begin, on_end, on_mcp};
 
 static struct llm *fresh(void)
 {
@@ -144,6 +155,76 @@ static void run(struct llm *l, const struct message *rq, const struct message *r
 
 /* ---- golden files ---- */
 
+static void add_u32(struct buf *out, size_t v)
+{
+	unsigned char b[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16), (unsigned char)(v >> 8),
+	                      (unsigned char)v};
+
+	buf_add(out, b, sizeof(b));
+}
+
+static void add_aws_header(struct buf *out, const char *name, struct slice value)
+{
+	buf_addc(out, (char)strlen(name));
+	buf_adds(out, name);
+	buf_addc(out, 7); /* a string */
+	buf_addc(out, (char)(value.n >> 8));
+	buf_addc(out, (char)value.n);
+	buf_addslice(out, value);
+}
+
+static size_t checksum(const struct buf *b, size_t from)
+{
+	return crc32(0, (const Bytef *)b->p + from, (uInt)(b->n - from));
+}
+
+/* A line "event NAME JSON", "exception NAME JSON", or "bytes JSON": what an invoke stream wraps. */
+static void add_aws_message(struct buf *out, struct slice line)
+{
+	struct buf head = {0}, payload = {0};
+	struct slice what, name = SLICE("chunk");
+	size_t from = out->n;
+
+	slice_cut(&line, ' ', &what);
+	if (slice_eq(what, SLICE("bytes"))) {
+		char *b64 = malloc(sodium_base64_ENCODED_LEN(line.n, sodium_base64_VARIANT_ORIGINAL));
+
+		sodium_bin2base64(b64, sodium_base64_ENCODED_LEN(line.n, sodium_base64_VARIANT_ORIGINAL),
+		                  (const unsigned char *)line.p, line.n, sodium_base64_VARIANT_ORIGINAL);
+		buf_addf(&payload, "{\"bytes\":\"%s\",\"p\":\"abcdefgh\"}", b64);
+		free(b64);
+	} else {
+		slice_cut(&line, ' ', &name);
+		buf_addslice(&payload, line);
+	}
+	bool exception = slice_eq(what, SLICE("exception"));
+	add_aws_header(&head, exception ? ":exception-type" : ":event-type", name);
+	add_aws_header(&head, ":content-type", SLICE("application/json"));
+	add_aws_header(&head, ":message-type", exception ? what : SLICE("event"));
+
+	add_u32(out, 12 + head.n + payload.n + 4);
+	add_u32(out, head.n);
+	add_u32(out, checksum(out, from));
+	buf_addslice(out, buf_slice(&head));
+	buf_addslice(out, buf_slice(&payload));
+	add_u32(out, checksum(out, from));
+	buf_release(&head);
+	buf_release(&payload);
+}
+
+/* The body as it is sent: event streams of AWS are written by line in the golden files. */
+static void set_body(struct buf *out, struct message *m)
+{
+	struct slice rest = m->body, line;
+
+	if (!slice_find(http_header_get(&m->headers, SLICE("content-type")), SLICE("amazon.eventstream")) ||
+	    slice_starts(rest, SLICE("{")))
+		return;
+	while (slice_cut(&rest, '\n', &line) && line.n)
+		add_aws_message(out, line);
+	m->body = buf_slice(out);
+}
+
 /* The text of the next fenced block with that info string, from *at on. */
 static bool next_block(struct slice *at, const char *info, struct slice *ret)
 {
@@ -171,14 +252,17 @@ static void check_case(const char *file, struct slice rq_text, struct slice rs_t
 	struct llm *l = fresh();
 	struct arena arena = {0};
 	struct message rq = message_of(&arena, rq_text), rs = message_of(&arena, rs_text);
+	struct buf frames = {0};
 	struct slice got;
 
+	set_body(&frames, &rs);
 	run(l, &rq, &rs, step);
 	got = slice_trim(buf_slice(&seen.text));
 	if (!slice_eq(got, slice_trim(want)))
 		fail_msg("%s, pieces of %zu: got\n%.*s\nexpected\n%.*s", file, step, (int)got.n, got.p,
 		         (int)want.n, want.p);
 	assert_int_equal(seen.ended, 1);
+	buf_release(&frames);
 	arena_release(&arena);
 	llm_free(l);
 }
@@ -338,6 +422,62 @@ static void test_json_hole(void **state)
 	assert_unseen("id=\"c1\"");
 }
 
+#define VALUE(rest) "{\"id\":\"c1\",\"model\":\"m-1\",\"choices\":[{\"index\":0," rest "}]}"
+#define V_HELLO     VALUE("\"delta\":{\"content\":\"hello\"}")
+#define V_STOP      VALUE("\"delta\":{},\"finish_reason\":\"stop\"")
+
+/* The first byte decides how a body is framed; its label only what that leaves open. */
+static void test_framings(void **state)
+{
+	static const struct {
+		const char *response, *framing, *why;
+	} cases[] = {
+	    {"200\ncontent-type: application/x-ndjson\n\n" V_HELLO "\n" V_STOP "\n", "ndjson", "complete"},
+	    {"200\ncontent-type: application/json\n\n" V_HELLO "\n" V_STOP "\n", "ndjson", "complete"},
+	    {"200\ncontent-type: application/json\n\n[" V_HELLO ",\r\n" V_STOP "]", "json_array", "complete"},
+	    {"200\ncontent-type: application/json\n\n[" V_HELLO ",\r\n" V_STOP, "json_array",
+	     "the stream ended within a value"},
+	    {"200\ncontent-type: application/json\n\n" HELLO STOP DONE, "sse", "complete"},
+	    {"200\n\n" HELLO STOP DONE, "sse", "complete"},
+	    {"200\ncontent-type: text/event-stream\n\n\n\n: hi\n\n" HELLO STOP DONE, "sse", "complete"},
+	    {"200\ncontent-type: application/x-ndjson\n\n" V_HELLO "\n", "ndjson",
+	     "the stream ended before its last event"},
+	};
+	struct damaged none = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		run_damaged(CHAT_REQUEST, cases[i].response, &none);
+		assert_int_equal(seen.ended, 1);
+		assert_seen("text \"hello\"");
+		assert_seen(cases[i].framing);
+		assert_seen(cases[i].why);
+	}
+}
+
+/* Bodies that are none of it: the call says so, and claims nothing. */
+static void test_no_json(void **state)
+{
+	static const struct {
+		const char *response, *why;
+	} cases[] = {
+	    {"200\ncontent-type: application/json\n\n<html>", "\"response body is not JSON\""},
+	    {"200\ncontent-type: application/json\n\n{\"id\":\n", "\"response body is not JSON\""},
+	    {"200\ncontent-type: application/json\n\n", "\"response body is empty\""},
+	    {"200\ncontent-type: text/event-stream\n\n", "\"response body is empty\""},
+	    {"502\ncontent-type: text/html\n\n<h1>Bad Gateway</h1>", "message=\"<h1>Bad Gateway</h1>\""},
+	};
+	struct damaged none = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		run_damaged(CHAT_REQUEST, cases[i].response, &none);
+		assert_seen(cases[i].why);
+		assert_unseen("framing=");
+		assert_unseen("output role");
+	}
+}
+
 static void test_cut(void **state)
 {
 	struct damaged cut = {.damage = DAMAGE_CUT};
@@ -427,7 +567,13 @@ static void test_other_exchanges(void **state)
 	static const char *const others[] = {
 	    "GET /v1/chat/completions\nhost: api.openai.com\n\n",
 	    "POST /v1/chat/completions/x\nhost: api.openai.com\n\n{}",
-	    "POST /v1/messages/count_tokens\nhost: api.anthropic.com\n\n{\"messages\":[]}",
+	    "POST /v1/responses/compact\nhost: api.openai.com\n\n{\"input\":[]}",
+	    "POST /v1/responses/input_tokens\nhost: api.openai.com\n\n{\"input\":[]}",
+	    "POST /v1/files\nhost: api.openai.com\n\n{}",
+	    "POST /v1/threads/t/runs\nhost: api.openai.com\n\n{\"model\":\"m\"}",
+	    "GET /v1/models\nhost: api.openai.com\n\n",
+	    "POST /survey/responses\nhost: forms.example.com\n\n{\"answers\":[]}",
+	    "POST /moderations\nhost: forum.example.com\n\n{\"post\":1}",
 	    "POST /v1/messages/batches\nhost: api.anthropic.com\n\n{\"messages\":[]}",
 	    "POST /v1/messages\nhost: sms.example.com\n\n{\"to\":\"+1\",\"text\":\"hi\"}",
 	    "POST /v1/messages\nhost: sms.example.com\n\nto=1&text=hi",
@@ -558,6 +704,79 @@ static void test_total_limit(void **state)
 	llm_free(l);
 }
 
+/* Values that never end, in streams of every framing: they count, too. */
+static void test_total_limit_streams(void **state)
+{
+	enum { N = 40 };
+	static const char *const heads[] = {"200\n\n{\"choices\":[", "200\n\ndata: {\"x\":\"",
+	                                    "200\n\n[{\"x\":\"",
+	                                    "200\ncontent-type: application/x-ndjson\n\n{\"x\":\""};
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(&arena, SLICE(CHAT_REQUEST));
+	struct exchange x[N];
+	size_t n = 15u << 20;
+	char *filler = malloc(n);
+
+	(void)state;
+	memset(filler, 'x', n);
+	for (size_t i = 0; i < N; i++) {
+		struct message rs = message_of(&arena, slice_str(heads[i % 4]));
+
+		x[i] = exchange_of(&rq);
+		llm_proto_events.request(l, &x[i]);
+		llm_proto_events.request_body(l, &x[i], BODY, rq.body);
+		llm_proto_events.request_end(l, &x[i]);
+		answer_head(l, &x[i], &rs);
+		llm_proto_events.response_body(l, &x[i], BODY, rs.body);
+		llm_proto_events.response_body(l, &x[i], BODY, slice_of(filler, n));
+		assert_true(llm_stats(l)->body_bytes_held <= LLM_TOTAL_MAX);
+	}
+	assert_true(llm_stats(l)->body_bytes_held > LLM_TOTAL_MAX / 2);
+	for (size_t i = 0; i < N; i++) {
+		x[i].damage |= DAMAGE_CUT;
+		llm_proto_events.end(l, &x[i]);
+	}
+	assert_int_equal(seen.ended, N);
+	assert_true(llm_stats(l)->incomplete == N && llm_stats(l)->body_bytes_held == 0);
+	free(filler);
+	arena_release(&arena);
+	llm_free(l);
+}
+
+/* A stream that changes its mind for ever: what it says is not kept for ever. */
+static void test_endless_stream(void **state)
+{
+	struct llm *l = fresh();
+	struct arena arena = {0};
+	struct message rq = message_of(
+	    &arena, SLICE("POST /v1/responses\nhost: api.openai.com\n\n{\"model\":\"m\",\"stream\":true}"));
+	struct message rs = message_of(&arena, SLICE(STREAM_HEAD));
+	struct exchange x = exchange_of(&rq);
+	struct buf event = {0};
+
+	(void)state;
+	llm_proto_events.request(l, &x);
+	llm_proto_events.request_body(l, &x, BODY, rq.body);
+	llm_proto_events.request_end(l, &x);
+	answer_head(l, &x, &rs);
+	for (int i = 0; i < 300; i++) {
+		buf_clear(&event);
+		buf_addf(&event, "data: {\"type\":\"response.queued\",\"response\":{\"status\":\"%d", i);
+		buf_reserve(&event, 1 << 20);
+		memset(event.p + event.n, 'x', 1 << 20);
+		event.n += 1 << 20;
+		buf_adds(&event, "\"}}\n\n");
+		llm_proto_events.response_body(l, &x, BODY, buf_slice(&event));
+		assert_true(llm_stats(l)->body_bytes_held < 4ull * LLM_BODY_MAX);
+	}
+	finish(l, &x);
+	assert_seen("\"response body larger than the limit\"");
+	buf_release(&event);
+	arena_release(&arena);
+	llm_free(l);
+}
+
 /* Half a surrogate pair is no Unicode, but agents that cut texts do send it. */
 static void test_half_surrogate(void **state)
 {
@@ -620,6 +839,8 @@ int main(void)
 	    cmocka_unit_test(test_response_hole),
 	    cmocka_unit_test(test_json_hole),
 	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_framings),
+	    cmocka_unit_test(test_no_json),
 	    cmocka_unit_test(test_done_completes),
 	    cmocka_unit_test(test_end_at_terminator),
 	    cmocka_unit_test(test_early_answer),
@@ -628,6 +849,8 @@ int main(void)
 	    cmocka_unit_test(test_unknown_encoding),
 	    cmocka_unit_test(test_body_limit),
 	    cmocka_unit_test(test_total_limit),
+	    cmocka_unit_test(test_total_limit_streams),
+	    cmocka_unit_test(test_endless_stream),
 	    cmocka_unit_test(test_free_ends_calls),
 	    cmocka_unit_test(test_half_surrogate),
 	    cmocka_unit_test(test_hole_first),

@@ -95,7 +95,7 @@ void answer_stop(struct answer *a, int64_t index, struct slice reason)
 {
 	struct answer_choice *c = answer_choice(a, index);
 
-	if (c && reason.n && !slice_eq(c->finish_reason, reason))
+	if (c && reason.n && !slice_eq(c->finish_reason, reason) && answer_room(a, reason.n))
 		c->finish_reason = arena_dup(&a->call->arena, reason);
 
 	a->finished = a->n > 0;
@@ -104,9 +104,17 @@ void answer_stop(struct answer *a, int64_t index, struct slice reason)
 			a->finished = false;
 }
 
+bool answer_room(struct answer *a, size_t n)
+{
+	bool room = a->call->arena.bytes + n <= ANSWER_ARENA_MAX;
+
+	a->cut = a->cut || !room;
+	return room;
+}
+
 void answer_once(struct answer *a, struct slice *field, struct slice s)
 {
-	if (!field->p && s.n)
+	if (!field->p && s.n && answer_room(a, s.n))
 		*field = arena_dup(&a->call->arena, s);
 }
 

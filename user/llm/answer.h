@@ -12,8 +12,9 @@
 
 #include "llm/llm.h"
 
-#define ANSWER_CHOICES_MAX 128  /* n of a request: OpenAI allows 128 */
-#define ANSWER_BLOCKS_MAX  1024 /* of one choice; looked up by a scan */
+#define ANSWER_CHOICES_MAX 128                 /* n of a request: OpenAI allows 128 */
+#define ANSWER_ARENA_MAX   (3u * LLM_BODY_MAX) /* names, ids, reasons, and the request: a stream has no end */
+#define ANSWER_BLOCKS_MAX  1024                /* of one choice; looked up by a scan */
 
 struct answer_block {
 	enum llm_part_kind kind;
@@ -34,11 +35,13 @@ struct answer_choice {
 
 struct answer {
 	struct llm_call *call;
+	const struct http_headers *headers; /* of the response; NULL where there are none */
 	bool is_stream;
 	struct answer_choice *choices; /* ordered by index */
 	size_t n, cap;
 	size_t bytes;           /* in all buffers */
 	struct llm_usage usage; /* as reported, where the API needs a sum of it */
+	uint64_t at;            /* when the value in hand came */
 	bool carried;           /* content came since this was last reset */
 	bool finished;          /* every choice gave its reason to stop */
 	bool done;              /* the API's own end of stream was seen */
@@ -65,7 +68,10 @@ void answer_stop(struct answer *a, int64_t index, struct slice reason);
 /* Sets *field when `tokens` is a count: a later report overrides an earlier one, number by number. */
 void answer_tokens(int64_t *field, int64_t tokens);
 
-/* Sets *field to a copy of `s` unless it is set or `s` is empty. */
+/* Whether the call's arena has room for `n` bytes more; if not, a->cut is set. */
+bool answer_room(struct answer *a, size_t n);
+
+/* Sets *field to a copy of `s` unless it is set or `s` is empty, or there is no room. */
 void answer_once(struct answer *a, struct slice *field, struct slice s);
 
 /* Memory is short: drops the content so far and what is still to come. */

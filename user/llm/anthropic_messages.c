@@ -24,16 +24,10 @@ static enum api_fit fit(const struct api_target *t)
 	return API_SHAPE;
 }
 
-static void from_path(struct llm_call *call, struct slice path)
+static void from_path(struct llm_call *call, const struct api_target *t)
 {
-	const char *at = slice_find(path, VERTEX_MODELS);
-	struct slice rest, name;
-
-	if (!at || call->request_model.n)
-		return;
-	rest = slice_from(path, (size_t)(at - path.p) + VERTEX_MODELS.n);
-	if (slice_cut(&rest, ':', &name) && name.n)
-		call->request_model = arena_dup(&call->arena, name);
+	if (!call->request_model.n)
+		call->request_model = arena_dup(&call->arena, api_between(t->path, VERTEX_MODELS, ':'));
 }
 
 static bool is_server_call(struct slice type)
@@ -222,6 +216,7 @@ static bool request(struct llm_call *call, yyjson_val *body)
 	call->top_k = json_get_num(body, "top_k");
 	call->request_service_tier = json_get_str(body, "service_tier");
 	call->output_type = output_type(body);
+	call->reasoning_effort = json_get_str(json_get(body, "output_config"), "effort");
 	session(call, json_get_str(json_get(body, "metadata"), "user_id"));
 
 	yyjson_arr_foreach(json_get(body, "stop_sequences"), i, n, v) call_stop(call, json_str(v));

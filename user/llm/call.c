@@ -9,8 +9,11 @@ struct llm_call *call_new(void)
 	struct llm_call *call = xcalloc(1, sizeof(*call));
 
 	call->server_port = call->max_tokens = call->choice_count = call->seed = LLM_NONE;
+	call->dimensions = call->input_count = call->output_count = LLM_NONE;
+	call->cost = NAN;
 	call->temperature = call->top_p = call->top_k = NAN;
 	call->frequency_penalty = call->presence_penalty = NAN;
+	call->server_time = (struct llm_server_time){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	call->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	return call;
 }
@@ -59,6 +62,57 @@ void call_stop(struct llm_call *call, struct slice stop)
 	if (stop.p && call->n_stop_sequences < CALL_PARTS_MAX)
 		*(struct slice *)arena_push(&call->arena, &call->stop_sequences, &call->n_stop_sequences,
 		                            sizeof(stop)) = stop;
+}
+
+void call_document(struct llm_call *call, struct slice id, double score, struct slice text)
+{
+	if (call->n_documents < CALL_PARTS_MAX)
+		*(struct llm_document *)arena_push(&call->arena, &call->documents, &call->n_documents,
+		                                   sizeof(struct llm_document)) = (struct llm_document){
+		    .id = arena_dup(&call->arena, id), .score = score, .text = arena_dup(&call->arena, text)};
+}
+
+void call_encoding_format(struct llm_call *call, struct slice format)
+{
+	if (format.p && call->n_encoding_formats < CALL_PARTS_MAX)
+		*(struct slice *)arena_push(&call->arena, &call->encoding_formats, &call->n_encoding_formats,
+		                            sizeof(format)) = format;
+}
+
+void call_chunk(struct llm_call *call, uint64_t ts)
+{
+	call->n_chunks++;
+	if (!call->first_token)
+		call->first_token = ts;
+	if (call->n_chunk_at < LLM_CHUNKS_MAX)
+		*(uint64_t *)arena_push(&call->arena, &call->chunk_at, &call->n_chunk_at, sizeof(ts)) = ts;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+bool llm_chunk_gap(const struct llm_call *call, unsigned percent, uint64_t *ret_ns)
+{
+	size_t n = call->n_chunk_at ? call->n_chunk_at - 1 : 0;
+	uint64_t *gaps;
+
+	if (!n)
+		return false;
+	gaps = xmalloc(n * sizeof(*gaps));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t from = call->chunk_at[i], to = call->chunk_at[i + 1];
+
+		gaps[i] = to > from ? to - from : 0;
+	}
+	qsort(gaps, n, sizeof(*gaps), by_size);
+	size_t at = (n * percent + 99) / 100;
+	*ret_ns = gaps[at ? at - 1 : 0];
+	free(gaps);
+	return true;
 }
 
 void call_media_url(struct llm_call *call, struct llm_message *m, struct slice modality, struct slice url)

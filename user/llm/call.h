@@ -26,6 +26,10 @@ void call_part(struct llm_call *call, struct llm_message *m, struct llm_part par
 void call_text(struct llm_call *call, struct llm_message *m, enum llm_part_kind kind, struct slice text);
 void call_tool(struct llm_call *call, struct llm_tool_def tool);
 void call_stop(struct llm_call *call, struct slice stop);
+/* One of what was found; copies. */
+void call_document(struct llm_call *call, struct slice id, double score, struct slice text);
+void call_encoding_format(struct llm_call *call, struct slice format);
+void call_chunk(struct llm_call *call, uint64_t ts); /* content came */
 /*
  * A media part whose source is a URL: its text, unless it is a data: URL, of
  * which only the type (as name) and the length are kept.

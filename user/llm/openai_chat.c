@@ -6,8 +6,7 @@
  * index for several ids or with none, reasoning under three names, usage in
  * the last chunk, in a choice or in x_groq, an error object within a stream.
  */
-#include "llm/apis.h"
-#include "llm/call.h"
+#include "llm/openai.h"
 
 /* Hosts that serve this API under a path of their own. */
 static const struct {
@@ -19,27 +18,14 @@ static const struct {
 
 static enum api_fit fit(const struct api_target *t)
 {
-	if (slice_ends(t->path, SLICE("/chat/completions")))
+	if (slice_ends(t->path, SLICE("/chat/completions")) ||
+	    slice_ends(t->path, SLICE("/v1/agents/completions"))) /* Mistral */
 		return API_YES;
 	for (size_t i = 0; i < sizeof(other_paths) / sizeof(*other_paths); i++)
 		if (slice_caseeq(t->host, other_paths[i].host) &&
 		    slice_starts(t->path, other_paths[i].begin) && slice_ends(t->path, other_paths[i].end))
 			return API_YES;
 	return API_NO;
-}
-
-/* Azure: /openai/deployments/NAME/chat/completions. */
-static void from_path(struct llm_call *call, struct slice path)
-{
-	const struct slice before = SLICE("/deployments/");
-	const char *at = slice_find(path, before);
-	struct slice rest, name;
-
-	if (!at || call->request_model.n)
-		return;
-	rest = slice_from(path, (size_t)(at - path.p) + before.n);
-	if (slice_cut(&rest, '/', &name) && name.n)
-		call->request_model = arena_dup(&call->arena, name);
 }
 
 /* A piece of thinking: its text, or a list of text parts (Mistral). */
@@ -125,13 +111,6 @@ static void tool_result(struct llm_call *call, struct llm_message *m, yyjson_val
 	yyjson_arr_foreach(v, i, n, part) if (!json_get(part, "text")) content_part(call, m, part);
 }
 
-static struct slice arguments_of(struct llm_call *call, yyjson_val *v)
-{
-	return !v || yyjson_is_null(v) ? (struct slice){0}
-	       : yyjson_is_str(v)      ? json_str(v)
-	                               : json_raw(&call->arena, v);
-}
-
 /* The object that holds name and arguments: "function", or "custom" with its input as it is. */
 static yyjson_val *callee(yyjson_val *tool_call, const char **ret_arguments)
 {
@@ -152,7 +131,7 @@ static void tool_call_part(struct llm_call *call, struct llm_message *m, yyjson_
 	              .kind = LLM_TOOL_CALL,
 	              .id = json_get_str(tool_call, "id"),
 	              .name = json_get_str(f, "name"),
-	              .text = arguments_of(call, json_get(f, arguments)),
+	              .text = openai_arguments(call, json_get(f, arguments)),
 	          });
 }
 
@@ -184,22 +163,10 @@ static void input_message(struct llm_call *call, yyjson_val *v)
 		          (struct llm_part){
 		              .kind = LLM_TOOL_CALL,
 		              .name = json_get_str(function, "name"),
-		              .text = arguments_of(call, json_get(function, "arguments")),
+		              .text = openai_arguments(call, json_get(function, "arguments")),
 		          });
 	if (yyjson_is_obj(json_get(v, "audio")))
 		audio_part(call, m, json_get(v, "audio"));
-}
-
-static void tool_def(struct llm_call *call, struct slice type, yyjson_val *function)
-{
-	yyjson_val *schema = json_get(function, "parameters");
-
-	call_tool(call, (struct llm_tool_def){
-	                    .type = type,
-	                    .name = json_get_str(function, "name"),
-	                    .description = json_get_str(function, "description"),
-	                    .parameters = json_raw(&call->arena, schema),
-	                });
 }
 
 static void tools(struct llm_call *call, yyjson_val *body)
@@ -213,21 +180,21 @@ static void tools(struct llm_call *call, yyjson_val *body)
 		yyjson_val *inner = json_get(tool, slice_eq(type, SLICE("custom")) ? "custom" : "function");
 
 		if (yyjson_is_obj(tool))
-			tool_def(call, type, inner ? inner : tool);
+			openai_tool_def(call, type, inner ? inner : tool);
 	}
 	yyjson_arr_foreach(json_get(body, "functions"), i, n, tool) if (yyjson_is_obj(tool))
-	    tool_def(call, SLICE("function"), tool);
+	    openai_tool_def(call, SLICE("function"), tool);
 }
 
 /* response_format says text or a kind of JSON; without it, spoken answers are asked for by modality. */
 static struct slice output_type(yyjson_val *body)
 {
-	struct slice type = json_get_str(json_get(body, "response_format"), "type");
+	struct slice type = openai_output_type(json_get(body, "response_format"));
 	size_t i, n;
 	yyjson_val *modality;
 
-	if (slice_starts(type, SLICE("json")))
-		return SLICE("json");
+	if (slice_eq(type, SLICE("json")))
+		return type;
 	yyjson_arr_foreach(json_get(body, "modalities"), i, n,
 	                   modality) if (slice_eq(json_str(modality), SLICE("audio"))) return SLICE("speech");
 	return type;
@@ -238,6 +205,14 @@ static int64_t first_int(yyjson_val *body, const char *key, const char *otherwis
 	int64_t v = json_get_int(body, key);
 
 	return v != LLM_NONE ? v : json_get_int(body, otherwise);
+}
+
+/* OpenAI's name, then OpenRouter's. */
+static struct slice effort(yyjson_val *body)
+{
+	struct slice s = json_get_str(body, "reasoning_effort");
+
+	return s.n ? s : json_get_str(json_get(body, "reasoning"), "effort");
 }
 
 static bool request(struct llm_call *call, yyjson_val *body)
@@ -260,6 +235,7 @@ static bool request(struct llm_call *call, yyjson_val *body)
 	call->presence_penalty = json_get_num(body, "presence_penalty");
 	call->request_service_tier = json_get_str(body, "service_tier");
 	call->output_type = output_type(body);
+	call->reasoning_effort = effort(body);
 
 	call_stop(call, json_str(stop));
 	yyjson_arr_foreach(stop, i, n, v) call_stop(call, json_str(v));
@@ -301,7 +277,7 @@ static void take_call(struct answer *a, struct answer_block *b, struct slice id,
 	a->carried = a->carried || name.n;
 	answer_once(a, &b->id, id);
 	answer_once(a, &b->name, name);
-	answer_append(a, b, arguments_of(a->call, json_get(f, arguments)));
+	answer_append(a, b, openai_arguments(a->call, json_get(f, arguments)));
 }
 
 static void take_tool_calls(struct answer *a, int64_t index, yyjson_val *list)
@@ -403,48 +379,13 @@ static void take_message(struct answer *a, int64_t index, yyjson_val *m)
 	take_audio(a, index, json_get(m, "audio"));
 }
 
-static void take_usage(struct llm_usage *u, yyjson_val *v)
-{
-	yyjson_val *in = json_get(v, "prompt_tokens_details"),
-	           *out = json_get(v, "completion_tokens_details");
-
-	answer_tokens(&u->input, json_get_int(v, "prompt_tokens"));
-	answer_tokens(&u->output, json_get_int(v, "completion_tokens"));
-	answer_tokens(&u->cache_read, json_get_int(v, "num_cached_tokens"));       /* Mistral */
-	answer_tokens(&u->cache_read, json_get_int(v, "prompt_cache_hit_tokens")); /* DeepSeek */
-	answer_tokens(&u->cache_read, json_get_int(in, "cached_tokens"));
-	answer_tokens(&u->cache_creation, json_get_int(in, "cache_write_tokens"));
-	answer_tokens(&u->reasoning, json_get_int(out, "reasoning_tokens"));
-}
-
-static void take_error(struct answer *a, yyjson_val *body)
-{
-	yyjson_val *error = json_get(body, "error");
-	yyjson_val *e = yyjson_is_obj(error) ? error : body;
-	struct slice type = json_get_str(e, "type"), message = json_get_str(e, "message");
-
-	if (!type.n)
-		type = json_get_str(e, "code");
-	if (!type.n && yyjson_is_raw(json_get(e, "code")))
-		type = slice_of(yyjson_get_raw(json_get(e, "code")), yyjson_get_len(json_get(e, "code")));
-	if (!message.n)
-		message = json_str(error);
-	if (!message.n)
-		message = json_get_str(body, "detail");
-	call_error(a->call, type, message);
-}
-
 static void take_chunk(struct answer *a, yyjson_val *body)
 {
 	struct llm_call *call = a->call;
 	yyjson_val *choices = json_get(body, "choices"), *error = json_get(body, "error"), *choice;
 	size_t i, n;
 
-	answer_once(a, &call->response_id, json_get_str(body, "id"));
-	answer_once(a, &call->response_model, json_get_str(body, "model"));
-	answer_once(a, &call->service_tier, json_get_str(body, "service_tier"));
-	answer_once(a, &call->system_fingerprint, json_get_str(body, "system_fingerprint"));
-
+	openai_head(a, body);
 	yyjson_arr_foreach(choices, i, n, choice)
 	{
 		int64_t index = json_get_int(choice, "index");
@@ -453,12 +394,12 @@ static void take_chunk(struct answer *a, yyjson_val *body)
 		index = index == LLM_NONE ? (int64_t)i : index;
 		take_message(a, index, m ? m : json_get(choice, "message"));
 		answer_stop(a, index, json_get_str(choice, "finish_reason"));
-		take_usage(&call->usage, json_get(choice, "usage"));
+		openai_usage(call, json_get(choice, "usage"));
 	}
-	take_usage(&call->usage, json_get(body, "usage"));
-	take_usage(&call->usage, json_get(json_get(body, "x_groq"), "usage"));
+	openai_usage(call, json_get(body, "usage"));
+	openai_usage(call, json_get(json_get(body, "x_groq"), "usage"));
 	if ((error && !yyjson_is_null(error)) || (!choices && call->status >= 400))
-		take_error(a, body);
+		openai_error(a, body);
 }
 
 static void response(struct answer *a, yyjson_val *body)
@@ -478,7 +419,7 @@ const struct llm_api openai_chat_api = {
     .operation = "chat",
     .fit = fit,
     .request = request,
-    .path = from_path,
+    .path = openai_path,
     .response = response,
     .event = event,
 };

@@ -86,6 +86,15 @@ static void add_request(struct buf *out, const struct llm_call *call)
 	add_list(out, "stop", call->stop_sequences, call->n_stop_sequences);
 	add_str(out, "output", call->output_type);
 	add_str(out, "tier", call->request_service_tier);
+	add_str(out, "effort", call->reasoning_effort);
+	add_str(out, "previous", call->previous_response_id);
+	add_str(out, "conversation", call->conversation_id);
+	buf_adds(out, call->warm_up ? " warm-up" : "");
+	add_int(out, "dimensions", call->dimensions);
+	add_list(out, "encoding", call->encoding_formats, call->n_encoding_formats);
+	add_int(out, "inputs", call->input_count);
+	add_str(out, "data_source", call->data_source);
+	add_str(out, "query", call->query);
 	buf_addf(out, " bytes=%" PRIu64, call->request_bytes);
 	add_str(out, "sha256", call->request_sha256);
 	buf_addc(out, '\n');
@@ -102,6 +111,31 @@ static void add_request(struct buf *out, const struct llm_call *call)
 	}
 }
 
+static void add_documents(struct buf *out, const struct llm_call *call)
+{
+	for (size_t i = 0; i < call->n_documents; i++) {
+		const struct llm_document *d = &call->documents[i];
+
+		buf_adds(out, "  document");
+		add_str(out, "id", d->id);
+		add_num(out, "score", d->score);
+		add_str(out, "text", d->text);
+		buf_addc(out, '\n');
+	}
+}
+
+static void add_server_time(struct buf *out, const struct llm_server_time *t)
+{
+	if (t->total == LLM_NONE && t->load == LLM_NONE && t->input == LLM_NONE && t->output == LLM_NONE)
+		return;
+	buf_adds(out, "  server");
+	add_int(out, "total", t->total);
+	add_int(out, "load", t->load);
+	add_int(out, "input", t->input);
+	add_int(out, "output", t->output);
+	buf_addc(out, '\n');
+}
+
 static void add_response(struct buf *out, const struct llm_call *call)
 {
 	buf_adds(out, "  response");
@@ -112,7 +146,12 @@ static void add_response(struct buf *out, const struct llm_call *call)
 	add_str(out, "request_id", call->request_id);
 	add_str(out, "tier", call->service_tier);
 	add_str(out, "fingerprint", call->system_fingerprint);
+	add_str(out, "conversation", call->response_conversation);
+	add_str(out, "state", call->response_status);
 	add_list(out, "finish", call->finish_reasons, call->n_finish_reasons);
+	add_int(out, "outputs", call->output_count);
+	add_num(out, "cost", call->cost);
+	add_str(out, "framing", slice_str(call->framing));
 	buf_addf(out, " chunks=%" PRIu64 " bytes=%" PRIu64 "\n", call->n_chunks, call->response_bytes);
 
 	buf_adds(out, "  usage");
@@ -123,6 +162,7 @@ static void add_response(struct buf *out, const struct llm_call *call)
 	add_int(out, "reasoning", call->usage.reasoning);
 	buf_addc(out, '\n');
 	add_messages(out, "output", &call->output);
+	add_documents(out, call);
 	if (call->error_type.p) {
 		buf_adds(out, "  error");
 		add_str(out, "type", call->error_type);
@@ -140,6 +180,14 @@ static void add_time(struct buf *out, const char *key, uint64_t at, uint64_t zer
 		buf_addf(out, " %s=-", key);
 }
 
+static void add_gap(struct buf *out, const char *key, const struct llm_call *call, unsigned percent)
+{
+	uint64_t ns;
+
+	if (llm_chunk_gap(call, percent, &ns))
+		buf_addf(out, " %s=%" PRIu64, key, ns);
+}
+
 void llm_call_print(struct buf *out, const struct llm_call *call)
 {
 	uint64_t zero = call->request_start;
@@ -149,7 +197,8 @@ void llm_call_print(struct buf *out, const struct llm_call *call)
 	add_int(out, "port", call->server_port);
 	add_str(out, "agent", call->user_agent);
 	add_str(out, "session", call->session_key);
-	buf_adds(out, call->is_server ? " as-server\n" : "\n");
+	buf_adds(out, call->is_server ? " as-server" : "");
+	buf_adds(out, call->request_only ? " request-only\n" : "\n");
 	add_request(out, call);
 	add_response(out, call);
 
@@ -158,8 +207,11 @@ void llm_call_print(struct buf *out, const struct llm_call *call)
 	add_time(out, "response", call->response_start, zero);
 	add_time(out, "head", call->response_head, zero);
 	add_time(out, "first_token", call->first_token, zero);
+	add_gap(out, "gap_p50", call, 50);
+	add_gap(out, "gap_p95", call, 95);
 	add_time(out, "end", call->end, zero);
 	buf_addc(out, '\n');
+	add_server_time(out, &call->server_time);
 	if (call->state == LLM_COMPLETE)
 		buf_adds(out, "  complete\n");
 	else

@@ -19,7 +19,7 @@ static int chain(struct slice s, int frames, uint32_t id_max, size_t *ret_need)
 			return 0;
 		/* The sign bit is the reserved one, which every sender leaves unset. */
 		f = frame_parse(s.p + at);
-		if (s.p[at + 5] < 0 || !frame_plausible(&f, id_max))
+		if (s.p[at + 5] & 0x80 || !frame_plausible(&f, id_max))
 			return -1;
 		at += FRAME_HEAD + f.length;
 	}
@@ -41,7 +41,7 @@ static int head(struct slice s, uint32_t id_max, size_t *ret_need)
 	if (s.n < FRAME_HEAD)
 		return 0;
 	f = frame_parse(s.p);
-	if (s.p[5] < 0 || !frame_plausible(&f, id_max) || f.type != FRAME_HEADERS ||
+	if (s.p[5] & 0x80 || !frame_plausible(&f, id_max) || f.type != FRAME_HEADERS ||
 	    !(f.flags & FLAG_END_HEADERS))
 		return -1;
 	at += (f.flags & FLAG_PADDED ? 1 : 0) + (f.flags & FLAG_PRIORITY ? 5 : 0);

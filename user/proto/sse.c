@@ -143,6 +143,7 @@ void sse_feed(struct sse *s, uint64_t ts, struct slice bytes)
 			return;
 		}
 		s->skip_lf = *eol == '\r';
+		s->used = (size_t)(eol + 1 - bytes.p);
 		end_line(s, ts, slice_of(p, (size_t)(eol - p)));
 		p = eol + 1;
 	}

@@ -20,6 +20,7 @@ struct sse {
 	void (*on_event)(void *ctx, uint64_t ts, struct slice event, struct slice data);
 	void *ctx;
 	uint64_t dropped; /* events too long, or cut by a gap */
+	size_t used;      /* in on_event: bytes of this feed up to the event's end */
 
 	/* private */
 	struct buf line, data, event;
