@@ -32,6 +32,7 @@ struct call {
 struct thread_calls {
 	struct call v[CALLS_DEPTH]; /* outermost first, stack addresses decreasing */
 	__s64 n;
+	char line[REQUEST_LOOK]; /* where a request line is looked at: too much for the stack */
 };
 
 struct {

@@ -43,19 +43,22 @@ struct {
  */
 __noinline int is_llm_request(__u64 buf, __u64 n, bool any)
 {
-	char line[REQUEST_LOOK];
+	struct thread_calls *t = thread_calls();
 	__u64 hash = LLM_NAME_SEED;
 	int spaces = 0;
 
-	if (n > sizeof(line))
-		n = sizeof(line);
-	__builtin_memset(line, 0, sizeof(line));
+	if (!t)
+		return true;
+	char *line = t->line;
+	if (n > REQUEST_LOOK)
+		n = REQUEST_LOOK;
+	__builtin_memset(line, 0, REQUEST_LOOK);
 	barrier_var(n);
-	if (n > sizeof(line) || bpf_probe_read_user(line, n, (void *)buf))
+	if (n > REQUEST_LOOK || bpf_probe_read_user(line, n, (void *)buf))
 		return true;
 	if (line[0] < 'A' || line[0] > 'Z')
 		return false;
-	for (__u32 i = 0; i < sizeof(line); i++) {
+	for (__u32 i = 0; i < REQUEST_LOOK; i++) {
 		unsigned char c = line[i];
 
 		if (c == 0)

@@ -745,28 +745,26 @@ static void test_total_limit_streams(void **state)
 }
 
 /* A stream that changes its mind for ever: what it says is not kept for ever. */
-static void test_endless_stream(void **state)
+static void run_endless(struct slice request, const char *before, const char *after)
 {
 	struct llm *l = fresh();
 	struct arena arena = {0};
-	struct message rq = message_of(
-	    &arena, SLICE("POST /v1/responses\nhost: api.openai.com\n\n{\"model\":\"m\",\"stream\":true}"));
+	struct message rq = message_of(&arena, request);
 	struct message rs = message_of(&arena, SLICE(STREAM_HEAD));
 	struct exchange x = exchange_of(&rq);
 	struct buf event = {0};
 
-	(void)state;
 	llm_proto_events.request(l, &x);
 	llm_proto_events.request_body(l, &x, BODY, rq.body);
 	llm_proto_events.request_end(l, &x);
 	answer_head(l, &x, &rs);
 	for (int i = 0; i < 300; i++) {
 		buf_clear(&event);
-		buf_addf(&event, "data: {\"type\":\"response.queued\",\"response\":{\"status\":\"%d", i);
+		buf_addf(&event, "data: %s%d", before, i);
 		buf_reserve(&event, 1 << 20);
 		memset(event.p + event.n, 'x', 1 << 20);
 		event.n += 1 << 20;
-		buf_adds(&event, "\"}}\n\n");
+		buf_addf(&event, "%s\n\n", after);
 		llm_proto_events.response_body(l, &x, BODY, buf_slice(&event));
 		assert_true(llm_stats(l)->body_bytes_held < 4ull * LLM_BODY_MAX);
 	}
@@ -775,6 +773,17 @@ static void test_endless_stream(void **state)
 	buf_release(&event);
 	arena_release(&arena);
 	llm_free(l);
+}
+
+static void test_endless_stream(void **state)
+{
+	(void)state;
+	run_endless(SLICE("POST /v1/responses\nhost: api.openai.com\n\n{\"model\":\"m\",\"stream\":true}"),
+	            "{\"type\":\"response.queued\",\"response\":{\"status\":\"", "\"}}");
+	run_endless(
+	    SLICE("POST /v1beta/models/m:streamGenerateContent\n\n{\"contents\":[]}"),
+	    "{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":{\"a\":\"",
+	    "\"}}}]}}]}");
 }
 
 /* Half a surrogate pair is no Unicode, but agents that cut texts do send it. */

@@ -342,7 +342,7 @@ static void test_limits(void **state)
 	for (size_t i = 0; i < MCP_OPEN_MAX + 10; i++)
 		post(l, "/mcp", "s-1", CALL("1", "ls"), 202, NULL);
 	assert_int_equal(n_seen, 10);
-	assert_seen("too many requests wait for an answer");
+	assert_seen("too much waits for an answer on this session");
 	end(&stream);
 	assert_int_equal(n_seen, MCP_OPEN_MAX + 10);
 	for (size_t i = 0; i < MCP_PEERS_MAX * 3; i++) {
@@ -352,6 +352,37 @@ static void test_limits(void **state)
 		post(l, "/mcp", session, INITIALIZE, 200, INITIALIZED);
 	}
 	assert_true(llm_stats(l)->body_bytes_held == 0);
+	llm_free(l);
+}
+
+/* Large requests, on many streams: in all they stay below the total, and each is reported once. */
+static void test_total_limit(void **state)
+{
+	enum { STREAMS = 6, LARGE = 15 << 20 };
+	struct llm *l = fresh();
+	struct step stream[STREAMS];
+	struct buf rq = {0};
+
+	(void)state;
+	buf_adds(&rq, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"");
+	for (size_t i = 0; i < LARGE; i++)
+		buf_addc(&rq, 'x');
+	buf_adds(&rq, "\"}}");
+	for (size_t i = 0; i < STREAMS; i++) {
+		char session[16];
+
+		snprintf(session, sizeof(session), "s-%zu", i);
+		begin(&stream[i], l, "GET", "/mcp", NULL, NULL);
+		head(&stream[i], 200, "text/event-stream", session);
+		post(l, "/mcp", session, buf_str(&rq), 202, NULL);
+		assert_true(n_seen == (i < 4 ? 0 : i - 3));
+		buf_clear(&seen);
+	}
+	for (size_t i = 0; i < STREAMS; i++)
+		end(&stream[i]);
+	assert_int_equal(n_seen, STREAMS);
+	assert_true(llm_stats(l)->body_bytes_held == 0);
+	buf_release(&rq);
 	llm_free(l);
 }
 
@@ -394,6 +425,7 @@ int main(void)
 	    cmocka_unit_test(test_holes),
 	    cmocka_unit_test(test_cut),
 	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_total_limit),
 	    cmocka_unit_test(test_others),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

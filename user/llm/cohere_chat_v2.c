@@ -17,10 +17,11 @@ static void document_results(struct llm_call *call)
 {
 	for (size_t i = 0; i < call->input.n; i++) {
 		struct llm_message *m = &call->input.v[i];
-		struct llm_part *result = m->parts, *next = m->parts + 1;
+		struct llm_part *result = m->parts, *next;
 
 		if (m->n_parts < 2 || result->kind != LLM_TOOL_RESULT || result->text.n)
 			continue;
+		next = result + 1;
 		if (next->kind != LLM_OTHER || !slice_eq(next->name, SLICE("document")))
 			continue;
 		result->text = next->text;

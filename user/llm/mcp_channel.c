@@ -21,6 +21,7 @@ struct mcp {
 	void (*report)(void *ctx, const struct mcp_request *m);
 	void *ctx;
 	struct mcp_channel *channels;
+	size_t held; /* by all of them */
 	struct peer peers[MCP_PEERS_MAX];
 	size_t n_peers; /* ever; the place of the next one is this modulo MCP_PEERS_MAX */
 };
@@ -51,6 +52,13 @@ static void open_free(struct mcp_open *o)
 	free(o);
 }
 
+static void hold(struct mcp_channel *c, size_t more, size_t less)
+{
+	c->held += more - less;
+	if (c->mcp)
+		c->mcp->held += more - less;
+}
+
 static struct mcp_open *unlink_open(struct mcp_channel *c, struct mcp_open **at)
 {
 	struct mcp_open *o = *at;
@@ -58,7 +66,7 @@ static struct mcp_open *unlink_open(struct mcp_channel *c, struct mcp_open **at)
 	*at = o->next;
 	o->next = NULL;
 	c->n_open--;
-	c->held -= o->arena.bytes;
+	hold(c, 0, o->arena.bytes);
 	return o;
 }
 
@@ -70,7 +78,7 @@ static void append(struct mcp_channel *c, struct mcp_open *o)
 		at = &(*at)->next;
 	*at = o;
 	c->n_open++;
-	c->held += o->arena.bytes;
+	hold(c, o->arena.bytes, 0);
 }
 
 static void report(struct mcp_channel *c, struct mcp_open *o)
@@ -92,14 +100,15 @@ static void give_up_oldest(struct mcp_channel *c)
 {
 	struct mcp_open *o = unlink_open(c, &c->first);
 
-	o->r.why_incomplete = "too many requests wait for an answer";
+	o->r.why_incomplete = "too much waits for an answer on this session";
 	report(c, o);
 }
 
 static void wait_on(struct mcp_channel *c, struct mcp_open *o)
 {
 	append(c, o);
-	while (c->mcp && c->n_open > 1 && (c->n_open > MCP_OPEN_MAX || c->held > MCP_HELD_MAX))
+	while (c->mcp && c->n_open &&
+	       (c->n_open > MCP_OPEN_MAX || c->held > MCP_HELD_MAX || c->mcp->held > MCP_TOTAL_MAX))
 		give_up_oldest(c);
 }
 
@@ -127,9 +136,9 @@ void mcp_channel_free(struct mcp_channel *c)
 {
 	if (!c)
 		return;
-	detach(c);
 	while (c->first)
 		open_free(unlink_open(c, &c->first));
+	detach(c);
 
 	struct arena arena = c->arena;
 	arena_release(&arena);
@@ -390,6 +399,7 @@ static void take_answer(struct mcp_channel *c, bool from_server, uint64_t ts, co
 {
 	struct mcp_channel *on = c;
 	struct mcp_open **at = find_anywhere(&on, from_server, m->id), *o;
+	size_t before;
 
 	/* Servers that refuse a whole POST make an id up. */
 	if (!at && m->kind == JSONRPC_ERROR && !c->is_stream)
@@ -397,9 +407,9 @@ static void take_answer(struct mcp_channel *c, bool from_server, uint64_t ts, co
 	if (!at)
 		return;
 	o = *at;
-	on->held -= o->arena.bytes;
+	before = o->arena.bytes;
 	set_answer(o, m);
-	on->held += o->arena.bytes;
+	hold(on, o->arena.bytes, before);
 	o->r.end = ts;
 	o->answered = true;
 	if (more_follow(o, m))
@@ -468,7 +478,7 @@ void mcp_channel_open(struct mcp *mcp, struct mcp_channel *c)
 	c->held = 0;
 	for (struct mcp_open *o = c->first; o; o = o->next) {
 		set_where(o, c);
-		c->held += o->arena.bytes;
+		hold(c, o->arena.bytes, 0);
 	}
 	take_early(c);
 }

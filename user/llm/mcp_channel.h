@@ -20,7 +20,8 @@
 #include "llm/mcp.h"
 
 #define MCP_OPEN_MAX  256         /* requests that wait on one channel; then the oldest is given up */
-#define MCP_HELD_MAX  (16u << 20) /* bytes of requests that wait on one stream; the same */
+#define MCP_HELD_MAX  (16u << 20) /* bytes of requests that wait on one channel; the same */
+#define MCP_TOTAL_MAX (64u << 20) /* of all channels; then those that come give way */
 #define MCP_PEERS_MAX 64          /* servers whose names are remembered; then the oldest is forgotten */
 
 struct mcp;

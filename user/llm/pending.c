@@ -218,6 +218,8 @@ void pending_value(struct pending *p, uint64_t ts, struct slice name, yyjson_val
 {
 	struct answer *a = &p->answer;
 
+	if (!answer_room(a, 0))
+		return;
 	a->carried = false;
 	a->at = ts;
 	p->api->event(a, name, value);
