@@ -16,6 +16,7 @@
 
 #include "emit.bpf.h"
 
+#define SMALL_MAX   512 /* payload of records that are put together in the thread's memory */
 #define CALLS_DEPTH 4 /* TLS inside TLS inside TLS is the deepest that was ever heard of */
 
 struct call {
@@ -24,7 +25,6 @@ struct call {
 	__u64 n_ptr; /* where an _ex call stores the number of bytes; 0: the return value is it */
 	__u64 ts;
 	__u64 cookie;
-	__u64 exec_ts; /* of the process, as in struct followed */
 	__u32 dir;
 	__u32 pad;
 };
@@ -32,7 +32,13 @@ struct call {
 struct thread_calls {
 	struct call v[CALLS_DEPTH]; /* outermost first, stack addresses decreasing */
 	__s64 n;
-	char line[REQUEST_LOOK]; /* where a request line is looked at: too much for the stack */
+	__u64 exec_ts; /* of the process, as in struct followed; 0: not known to be followed */
+	__u32 epoch;   /* control.epoch when that was found out */
+	__u32 pad;
+	/* Memory that is the thread's own, unlike that of a processor, and larger than the stack. */
+	char line[REQUEST_LOOK]; /* a request line that is looked at */
+	struct ev_data small;    /* a small record ... */
+	__u8 payload[SMALL_MAX]; /* ... and what is behind it */
 };
 
 struct {
@@ -44,10 +50,18 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384); /* threads that are in a call at the same time */
+	__uint(max_entries, 16384); /* threads of followed processes that use TLS */
 	__type(key, __u64);
 	__type(value, struct thread_calls);
 } calls_hash SEC(".maps") __weak;
+
+/* Zeros: what a new entry of calls_hash begins with, too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread_calls);
+} no_calls SEC(".maps") __weak;
 
 const volatile bool has_task_storage __weak = false;
 
@@ -68,8 +82,11 @@ static __always_inline struct thread_calls *thread_calls_create(void)
 	struct thread_calls *t = bpf_map_lookup_elem(&calls_hash, &thread);
 	if (t)
 		return t;
-	struct thread_calls none = {};
-	bpf_map_update_elem(&calls_hash, &thread, &none, BPF_ANY);
+	__u32 zero = 0;
+	struct thread_calls *none = bpf_map_lookup_elem(&no_calls, &zero);
+	if (!none)
+		return NULL;
+	bpf_map_update_elem(&calls_hash, &thread, none, BPF_ANY);
 	return bpf_map_lookup_elem(&calls_hash, &thread);
 }
 
@@ -79,13 +96,38 @@ static __always_inline void thread_calls_forget(void)
 	if (has_task_storage) {
 		struct thread_calls *t = thread_calls();
 
-		if (t)
+		if (t) {
 			t->n = 0;
+			t->exec_ts = 0;
+		}
 	} else {
 		__u64 thread = bpf_get_current_pid_tgid();
 
 		bpf_map_delete_elem(&calls_hash, &thread);
 	}
+}
+
+/*
+ * The calls of a thread whose process is followed, else NULL.  That it is
+ * followed is looked up once, and again when user space has let one go.
+ */
+static __always_inline struct thread_calls *followed_thread(void)
+{
+	struct thread_calls *t = thread_calls();
+
+	if (t && t->exec_ts && t->epoch == control.epoch && !control.stop)
+		return t;
+	struct followed *f = follow_current();
+	if (!f)
+		return NULL;
+	t = thread_calls_create();
+	if (!t) {
+		count(EV_COUNT_CALL_UNTRACKED, 1);
+		return NULL;
+	}
+	t->exec_ts = f->exec_ts;
+	t->epoch = control.epoch;
+	return t;
 }
 
 /* The innermost call that the thread is in. */
@@ -99,14 +141,8 @@ static __always_inline const struct call *innermost_call(const struct thread_cal
  * the same direction is the same call under another name, and is not counted
  * twice.  Calls at or below our place on the stack have ended unseen.
  */
-static __always_inline void enter_call(const struct call *call)
+static __always_inline void enter_call(struct thread_calls *t, const struct call *call)
 {
-	struct thread_calls *t = thread_calls_create();
-
-	if (!t) {
-		count(EV_COUNT_CALL_UNTRACKED, 1);
-		return;
-	}
 	__s64 n = t->n, kept = n;
 #pragma unroll
 	for (int i = CALLS_DEPTH - 1; i >= 0; i--)
@@ -128,22 +164,21 @@ static __always_inline void enter_call(const struct call *call)
 	t->n = kept + 1;
 }
 
-/* Takes the call back that returns to where `stack` points; false when it is none of ours. */
-static __always_inline bool leave_call(struct thread_calls *t, __u64 stack, struct call *ret)
+/* Takes the call back that returns to where `stack` points, valid until the next one; NULL when it is none of ours. */
+static __always_inline const struct call *leave_call(struct thread_calls *t, __u64 stack)
 {
 	__s64 n = t->n;
 
 #pragma unroll
 	for (int i = CALLS_DEPTH - 1; i >= 0; i--) {
 		if (i < n && t->v[i].stack == stack) {
-			*ret = t->v[i];
 			if (n - 1 > i)
 				count(EV_COUNT_CALL_UNRETURNED, n - 1 - i);
 			t->n = i;
-			return true;
+			return &t->v[i];
 		}
 	}
-	return false;
+	return NULL;
 }
 
 #endif

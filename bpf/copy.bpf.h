@@ -2,16 +2,17 @@
 /*
  * copy.bpf.h - one call's payload into the data ring, in fragments.
  *
- * A record has exactly the size of its payload where the kernel can fill a
- * dynptr from user memory (bpf_probe_read_user_dynptr, Linux 6.16,
- * a498ee7576de "bpf: Implement dynptr copy kfuncs"); else it sits in the
- * smallest of four size classes.  Nothing passes through per-CPU scratch
- * memory, which a preempting program could overwrite.
+ * A record has exactly the size of its payload: a small one is put together in
+ * the thread's memory, a larger one where the kernel can fill a dynptr from
+ * user memory (bpf_probe_read_user_dynptr, Linux 6.16, a498ee7576de "bpf:
+ * Implement dynptr copy kfuncs"); else it sits in the smallest of three size
+ * classes.  Nothing passes through memory of the processor, which another
+ * task's program could overwrite.
  */
 #ifndef SPANTAP_COPY_BPF_H
 #define SPANTAP_COPY_BPF_H
 
-#include "emit.bpf.h"
+#include "calls.bpf.h"
 #include "compat.bpf.h"
 
 const volatile bool has_exact_records __weak = false;
@@ -77,8 +78,6 @@ static long next_fragment(__u32 i, void *ctx)
 	f->rec.len = len;
 	if (has_exact_records)
 		ok = emit_exact(f);
-	else if (len <= 256)
-		ok = emit_class(f, 256);
 	else if (len <= 1024)
 		ok = emit_class(f, 1024);
 	else if (len <= 4096)
@@ -111,11 +110,39 @@ static __always_inline void emit_rest(struct copy *f)
 	f->rec.seq++;
 }
 
+/* A call of at most SMALL_MAX bytes. */
+static __always_inline void copy_small(struct thread_calls *t, struct copy *f)
+{
+	__u64 len = f->left;
+
+	barrier_var(len);
+	if (len > SMALL_MAX)
+		len = SMALL_MAX;
+	f->rec.len = len;
+	f->rec.head.size = sizeof(f->rec) + len;
+	if (bpf_probe_read_user(t->payload, len, (void *)f->buf)) {
+		f->rec.flags |= EV_DATA_UNREADABLE;
+		f->lost = len;
+		count(EV_COUNT_DATA_UNREADABLE, len);
+	}
+	t->small = f->rec;
+	if (bpf_ringbuf_output(&data_ring, &t->small, sizeof(t->small) + len, wake_flags(&data_ring, sizeof(t->small) + len))) {
+		f->lost = len;
+		count(EV_COUNT_DATA_LOST, len);
+	}
+	f->rec.seq++;
+}
+
 /* Copies all of it, `loop` (a constant): by bpf_loop. f->lost: bytes of it that were not delivered. */
-static __always_inline void copy_call(struct copy *f, const bool loop)
+static __always_inline void copy_call(struct thread_calls *t, struct copy *f, const bool loop)
 {
 	__u64 n = f->left;
 
+	count(EV_COUNT_DATA_BYTES, n);
+	if (n <= SMALL_MAX) {
+		copy_small(t, f);
+		return;
+	}
 	if (n <= EV_FRAGMENT_MAX)
 		next_fragment(0, f);
 	else
@@ -125,7 +152,6 @@ static __always_inline void copy_call(struct copy *f, const bool loop)
 		count(EV_COUNT_DATA_TOO_LONG, f->left);
 		f->lost += f->left;
 	}
-	count(EV_COUNT_DATA_BYTES, n);
 }
 
 #endif

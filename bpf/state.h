@@ -127,7 +127,7 @@ struct control {
 	__u32 all;         /* follow every process but spantap's own */
 	__u32 select;      /* look at every exec: map "selected" has entries */
 	__u32 ask;         /* tell user space about every exec of a process that is not followed */
-	__u32 pad;
+	__u32 epoch;       /* goes up whenever a process is let go that was followed */
 	__u64 attached_ts; /* without cookies: when a library was last attached that a followed process used already */
 };
 

@@ -97,7 +97,7 @@ static __always_inline bool resume(struct conn_state **c, const struct call *cal
 	return false;
 }
 
-static __always_inline int on_entry(struct pt_regs *ctx, const struct followed *f, __u64 cookie, __u32 dir, __u64 n_ptr)
+static __always_inline int on_entry(struct pt_regs *ctx, struct thread_calls *t, __u64 cookie, __u32 dir, __u64 n_ptr)
 {
 	struct call call = {
 	    .stack = PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE,
@@ -106,37 +106,36 @@ static __always_inline int on_entry(struct pt_regs *ctx, const struct followed *
 	    .n_ptr = n_ptr,
 	    .ts = dir == EV_DIR_WRITE ? bpf_ktime_get_boot_ns() : 0, /* a read counts when it returns */
 	    .cookie = cookie,
-	    .exec_ts = f->exec_ts,
 	    .dir = dir,
 	};
 
-	enter_call(&call);
+	enter_call(t, &call);
 	return 0;
 }
 
 static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const bool loop)
 {
 	struct thread_calls *t = thread_calls();
-	struct call call;
+	const struct call *call = t ? leave_call(t, stack) : NULL;
 
-	if (!t || !leave_call(t, stack, &call) || control.stop)
+	if (!call || control.stop)
 		return 0;
 
 	__s64 ret = (int)PT_REGS_RC(ctx);
 	__u64 n = ret;
 	if (ret <= 0)
 		return 0;
-	if (call.n_ptr && bpf_probe_read_user(&n, sizeof(n), (void *)call.n_ptr)) {
+	if (call->n_ptr && bpf_probe_read_user(&n, sizeof(n), (void *)call->n_ptr)) {
 		count(EV_COUNT_CALL_UNRETURNED, 1);
 		return 0;
 	}
 	if (n == 0)
 		return 0;
 
-	__u32 dir = call.dir & 1;
-	__u64 ts = dir == EV_DIR_WRITE ? call.ts : bpf_ktime_get_boot_ns();
-	struct conn_state *c = connection(call.tls, call.cookie, call.exec_ts, ts);
-	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, &call, n, ts)))
+	__u32 dir = call->dir & 1;
+	__u64 ts = dir == EV_DIR_WRITE ? call->ts : bpf_ktime_get_boot_ns();
+	struct conn_state *c = connection(call->tls, call->cookie, t->exec_ts, ts);
+	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, call, n, ts)))
 		return 0;
 
 	__u16 flags = 0;
@@ -146,17 +145,17 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const boo
 		flags |= EV_DATA_RESUMED;
 	struct copy copy = {
 	    .rec = {.head = {.type = EV_DATA, .ts = ts},
-		    .conn = conn_id(c, call.tls),
+		    .conn = conn_id(c, call->tls),
 		    .offset = c->produced[dir],
 		    .seq = c->seq[dir],
 		    .dir = dir,
 		    .lib = c->lib,
 		    .flags = flags,
 		    .tid = (__u32)bpf_get_current_pid_tgid()},
-	    .buf = call.buf,
+	    .buf = call->buf,
 	    .left = n,
 	};
-	copy_call(&copy, loop);
+	copy_call(t, &copy, loop);
 	c->produced[dir] += n;
 	c->lost[dir] += copy.lost;
 	c->seq[dir] = copy.rec.seq;
@@ -177,21 +176,21 @@ static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
 	return sp + RETURN_ADDRESS_SIZE;
 }
 
-static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, const struct followed *f, __u64 cookie)
+static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, struct thread_calls *t, __u64 cookie)
 {
 	__u64 ex = PT_REGS_PARM4(ctx), ex2 = PT_REGS_PARM5(ctx);
 	__u32 shape = COOKIE_SHAPE(cookie);
 
-	return on_entry(ctx, f, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
+	return on_entry(ctx, t, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
 }
 
 SEC("uprobe")
 int tls_enter(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry_by_cookie(ctx, f, bpf_get_attach_cookie(ctx)) : 0;
+	return t ? on_entry_by_cookie(ctx, t, bpf_get_attach_cookie(ctx)) : 0;
 }
 
 SEC("uprobe")
@@ -213,9 +212,9 @@ int tls_session(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_session_program);
 	if (PT_REGS_IP(ctx) != bpf_get_func_ip(ctx))
 		return on_return(ctx, PT_REGS_SP(ctx), true);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry_by_cookie(ctx, f, bpf_get_attach_cookie(ctx)) : 1;
+	return t ? on_entry_by_cookie(ctx, t, bpf_get_attach_cookie(ctx)) : 1;
 }
 
 /* --- kernels without cookies and bpf_loop --- */
@@ -224,45 +223,45 @@ SEC("uprobe")
 int tls_write(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, 0) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, 0) : 0;
 }
 
 SEC("uprobe")
 int tls_write_ex(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_write_ex2(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry(ctx, f, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
 }
 
 SEC("uprobe")
 int tls_read(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry(ctx, f, 0, EV_DIR_READ, 0) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_READ, 0) : 0;
 }
 
 SEC("uprobe")
 int tls_read_ex(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_program);
-	struct followed *f = follow_current();
+	struct thread_calls *t = followed_thread();
 
-	return f ? on_entry(ctx, f, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
 }
 
 SEC("uprobe")

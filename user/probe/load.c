@@ -336,7 +336,10 @@ int loader_follow(struct loader *l, const struct ev_proc *proc)
 
 bool loader_unfollow(struct loader *l, const struct ev_proc *proc)
 {
-	return loader_follows(l, proc) && bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid) == 0;
+	bool gone = loader_follows(l, proc) && bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid) == 0;
+
+	l->bpf->bss->control.epoch += gone;
+	return gone;
 }
 
 bool loader_follows(const struct loader *l, const struct ev_proc *proc)
