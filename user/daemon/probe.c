@@ -33,6 +33,7 @@
 #include "probe/discover.h"
 #include "probe/places.h"
 #include "probe/procfs.h"
+#include "probe/status.h"
 #include "sink/summary.h"
 
 #define START_MS        15000 /* a role has to be ready by then */
@@ -46,6 +47,7 @@
 #define SINK_RESTARTS   3
 #define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
 #define JUDGE_WINDOW_NS 1000000000ull
+#define HEAR_MAX        1024 /* messages of a role in one go: it cannot keep us from all else */
 #define LINK_BUFFER     (4 << 20)
 #define LEFT_MAX        (1 << 20) /* bytes that a crashed decode left unread: above what its socket holds */
 
@@ -62,6 +64,12 @@ struct probe {
 	struct loader *loader; /* NULL when replaying */
 	struct attacher *attacher;
 	struct discover *discover;
+	struct status *status;
+	struct buf selection, status_json;
+	uint64_t status_at; /* when it was composed last */
+	bool status_unsent;
+	bool llm_only;
+	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
 	int link[2]; /* decode's end, sink's end */
 	int journal_fd, recording_fd, file;
@@ -230,6 +238,7 @@ static bool start_roles(struct probe *p)
 	if (!wait_ready(p, &p->decode))
 		return false;
 	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
+	fcntl(p->sink.sock[0], F_SETFL, O_NONBLOCK);
 	return true;
 }
 
@@ -291,8 +300,11 @@ static void on_sink_death(struct probe *p)
 		return;
 	}
 	log_warn("sink crashed: starting it again; unacknowledged spans are sent again, the tree shows only these");
+	fcntl(p->sink.sock[0], F_SETFL, 0);
 	if (start_sink(p) || !wait_ready(p, &p->sink))
 		p->sink.done = true;
+	fcntl(p->sink.sock[0], F_SETFL, O_NONBLOCK);
+	p->status_unsent = true;
 }
 
 static void reap(struct probe *p)
@@ -320,22 +332,29 @@ static void on_judge(struct probe *p)
 		p->judged_since = now;
 		p->judged = 0;
 	}
-	if (!p->loader || p->msg.payload.n != sizeof(v) || p->judged++ >= JUDGES_MAX)
+	bool whole = p->msg.payload.n == sizeof(v);
+	if (whole)
+		memcpy(&v, p->msg.payload.p, sizeof(v));
+	if (!p->loader || !whole || v.flags & ~(uint64_t)allowed || p->judged++ >= JUDGES_MAX) {
+		p->verdicts_refused++;
 		return;
-	memcpy(&v, p->msg.payload.p, sizeof(v));
-	if (!(v.flags & ~(uint64_t)allowed))
-		loader_judge(p->loader, &v);
+	}
+	p->verdicts++;
+	loader_judge(p->loader, &v);
 }
 
 static void hear(struct probe *p, struct child *c)
 {
 	struct pollfd fd = {.fd = c->sock[0], .events = POLLIN};
 
-	while (poll(&fd, 1, 0) > 0 && msg_recv(c->sock[0], &p->msg) == 0)
+	for (int n = 0; n < HEAR_MAX && poll(&fd, 1, 0) > 0 && msg_recv(c->sock[0], &p->msg) == 0; n++) {
+		for (size_t i = 0; i < p->msg.n_fds; i++)
+			close(p->msg.fds[i]);
 		if (p->msg.type == MSG_DONE)
 			c->done = true;
 		else if (p->msg.type == MSG_JUDGE && c == &p->decode)
 			on_judge(p);
+	}
 }
 
 /* --- CMD --- */
@@ -497,6 +516,37 @@ static struct sink_summary count_up(const struct probe *p)
 	};
 }
 
+/* --- the status --- */
+
+static void alarm_raised(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_warn("%s", text);
+}
+
+/* To sink, which keeps it in the store; at most once a second, and only when it has changed. */
+static void report_status(struct probe *p)
+{
+	struct status_sources src = {.loader = p->loader,
+				     .attacher = p->attacher,
+				     .discover = p->discover,
+				     .selection = buf_str(&p->selection),
+				     .not_told = p->not_told,
+				     .decode_crashes = p->crashes,
+				     .verdicts = p->verdicts,
+				     .verdicts_refused = p->verdicts_refused};
+	struct msg_status head = {.part = STATUS_PROBE};
+	uint64_t now = clock_boot_ns();
+
+	if (!p->discover || now - p->status_at < TICK_MS * 1000000ull)
+		return;
+	p->status_at = now;
+	p->status_unsent |= status_compose(p->status, &src, &p->status_json);
+	if (p->status_unsent && !p->sink.done &&
+	    msg_send2(p->sink.sock[0], MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&p->status_json)) == 0)
+		p->status_unsent = false;
+}
+
 /* --- the loop and the end --- */
 
 static int wait_ms(const struct probe *p)
@@ -531,6 +581,7 @@ static void turn(struct probe *p, int ms)
 		sweep(p);
 	if (p->discover)
 		discover_tick(p->discover);
+	report_status(p);
 }
 
 struct last_totals {
@@ -620,6 +671,9 @@ static void tear_down(struct probe *p)
 	stop_child(&p->decode);
 	stop_child(&p->sink);
 	journal_close(p->journal);
+	status_free(p->status);
+	buf_release(&p->status_json);
+	buf_release(&p->selection);
 }
 
 static void set_up_signals(struct probe *p)
@@ -671,6 +725,11 @@ static bool begin(struct probe *p, const struct capture *cap)
 	p->attacher = attacher_new(p->loader);
 	for (const char *const *name = llm_target_names; p->llm_only && *name; name++)
 		loader_llm_name(p->loader, *name, strlen(*name));
+	p->status = status_new(alarm_raised, NULL);
+	if (cap->selection)
+		select_words(cap->selection, &p->selection);
+	else
+		buf_adds(&p->selection, "CMD");
 	return true;
 }
 
@@ -709,17 +768,14 @@ static void count_followed(void *ctx, const struct followed *f)
 	++*(size_t *)ctx;
 }
 
-static void say_ready(const struct probe *p, const struct selection *s)
+static void say_ready(struct probe *p)
 {
 	const struct attach_stats *a = attacher_stats(p->attacher);
-	struct buf words = {0};
 	size_t n = 0;
 
 	loader_each_followed(p->loader, count_followed, &n);
-	select_words(s, &words);
-	log_warn("recording %s, %zu process%s followed%s, %llu librar%s attached", buf_str(&words), n, n == 1 ? "" : "es",
+	log_warn("recording %s, %zu process%s followed%s, %llu librar%s attached", buf_str(&p->selection), n, n == 1 ? "" : "es",
 		 n ? "" : " (nothing matches yet)", (unsigned long long)a->libraries, a->libraries == 1 ? "y" : "ies");
-	buf_release(&words);
 }
 
 static void say_end(const struct sink_summary *s)
@@ -764,7 +820,8 @@ int capture_record(const struct capture *cap)
 		tear_down(&p);
 		return 1;
 	}
-	say_ready(&p, cap->selection);
+	report_status(&p);
+	say_ready(&p);
 	setpriority(PRIO_PROCESS, 0, HURRY);
 	while (!p.stopped)
 		turn(&p, wait_ms(&p));

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <yyjson.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@
 #include "jail/message.h"
 #include "jail/sandbox.h"
 #include "jail/spawn.h"
+#include "store/store.h"
 
 #define COMMIT_NS    500000000  /* spans are durable at most this long after they came */
 #define RETRY_NS     2000000000 /* after an exporter failed */
@@ -50,6 +52,8 @@ struct sink_process {
 	uint64_t dirty_since;   /* 0: nothing to commit */
 	uint64_t retry_at;      /* 0: no exporter has failed */
 	uint64_t unreadable;    /* spans that could not be decoded */
+	struct buf status[2];   /* by enum status_part: the last JSON object of each */
+	bool status_due;        /* to be written */
 	bool synced;            /* a RESET came: parts before it belong to our predecessor */
 	bool ended;
 	struct sink_summary summary;
@@ -257,9 +261,64 @@ static void on_part(struct sink_process *sp, struct slice payload)
 		sp->dirty_since = clock_boot_ns();
 }
 
+/* --- the status --- */
+
+/* Keeps a part. What the jail sends is checked: the file must stay one that others can read. */
+static void on_status(struct sink_process *sp, enum status_part part)
+{
+	struct slice payload = sp->msg.payload;
+	struct msg_status head;
+
+	if (payload.n < sizeof(head))
+		return;
+	memcpy(&head, payload.p, sizeof(head));
+	payload = slice_from(payload, sizeof(head));
+	yyjson_doc *doc = yyjson_read(payload.p, payload.n, 0);
+	if (head.part == part && yyjson_is_obj(yyjson_doc_get_root(doc))) {
+		buf_clear(&sp->status[part]);
+		buf_addslice(&sp->status[part], payload);
+		sp->status_due = true;
+	}
+	yyjson_doc_free(doc);
+}
+
+/* Readers see the old file or the new one. It says nothing that has to survive the host: no fsync(2). */
+static void write_status(struct sink_process *sp)
+{
+	static const char *const names[] = {[STATUS_PROBE] = "probe", [STATUS_DECODE] = "decode"};
+	uint64_t wall = (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
+	struct buf path = {0}, temporary = {0}, text = {0};
+
+	sp->status_due = false;
+	if (!sp->conf.store_dir)
+		return;
+	buf_addf(&path, "%s/" STORE_STATUS, sp->conf.store_dir);
+	buf_addf(&temporary, "%s.new", buf_str(&path));
+	buf_addf(&text, "{\"written\":%llu", (unsigned long long)(wall / 1000000000));
+	for (size_t i = 0; i < 2; i++) {
+		buf_addf(&text, ",\"%s\":", names[i]);
+		buf_addslice(&text, sp->status[i].n ? buf_slice(&sp->status[i]) : SLICE("null"));
+	}
+	buf_adds(&text, "}\n");
+	int fd = open(buf_str(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		bool whole = write(fd, text.p, text.n) == (ssize_t)text.n;
+
+		close(fd);
+		if (!whole || rename(buf_str(&temporary), buf_str(&path)))
+			unlink(buf_str(&temporary));
+	}
+	buf_release(&path);
+	buf_release(&temporary);
+	buf_release(&text);
+}
+
 static void on_message(struct sink_process *sp)
 {
 	switch (sp->msg.type) {
+	case MSG_STATUS:
+		on_status(sp, STATUS_DECODE);
+		break;
 	case MSG_RESET:
 		buf_clear(&sp->span);
 		sp->received = sp->acknowledged = 0;
@@ -279,6 +338,17 @@ static void on_message(struct sink_process *sp)
 	default:
 		exit(EXIT_SPANTAP);
 	}
+}
+
+/* probe says only what the status is, and by closing its end that it is gone. */
+static bool hear_probe(struct sink_process *sp)
+{
+	int err;
+
+	while ((err = msg_recv(ROLE_SOCKET, &sp->msg)) == 0)
+		if (sp->msg.type == MSG_STATUS)
+			on_status(sp, STATUS_PROBE);
+	return err == -EAGAIN;
 }
 
 static void run(struct sink_process *sp)
@@ -301,9 +371,10 @@ static void run(struct sink_process *sp)
 			retry(sp);
 		else if (sp->dirty_since && !sp->retry_at && (err == -EAGAIN || now - sp->dirty_since > COMMIT_NS))
 			commit(sp);
-		/* probe says nothing to sink: its socket only tells, by closing, that it is gone. */
-		if (fds[1].revents & (POLLHUP | POLLERR))
+		if (!orphaned && fds[1].revents && !hear_probe(sp))
 			orphaned = true; /* decode ends by itself; its end of the link closes then */
+		if (sp->status_due)
+			write_status(sp);
 	}
 }
 
@@ -315,7 +386,12 @@ int sink_main(void)
 
 	if (sodium_init() < 0)
 		die(EXIT_SPANTAP, "cannot initialise libsodium");
-	if (msg_recv(ROLE_SOCKET, &sp.msg) || sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
+	fcntl(ROLE_SOCKET, F_SETFL, 0); /* a sink that crashed may have left its end so */
+	do {
+		if (msg_recv(ROLE_SOCKET, &sp.msg))
+			return EXIT_SPANTAP;
+	} while (sp.msg.type == MSG_STATUS); /* its, unread */
+	if (sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
 		return EXIT_SPANTAP;
 	sp.link = sp.msg.fds[0];
 	wire_decode(sp.msg.payload, &out);
@@ -331,6 +407,7 @@ int sink_main(void)
 	if (sandbox_enter(SANDBOX_SINK))
 		fail("sink: cannot enter its sandbox");
 	fcntl(sp.link, F_SETFL, O_NONBLOCK);
+	fcntl(ROLE_SOCKET, F_SETFL, O_NONBLOCK);
 	if (msg_send(sp.link, MSG_HELLO, (struct slice){0}, NULL, 0) ||
 	    msg_send(ROLE_SOCKET, MSG_READY, (struct slice){0}, &record_fd, record_fd >= 0))
 		return EXIT_SPANTAP;

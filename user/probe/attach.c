@@ -237,8 +237,8 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	uint64_t now = clock_boot_ns(), delay = since ? now - since : 0;
 	const struct target *t = f->target;
 
-	f->late = delay > ATTACH_IN_TIME_NS;
-	f->err = attach(a, f, fd, t, f->late ? now : 0);
+	f->attached = delay > ATTACH_IN_TIME_NS ? now : 0;
+	f->err = attach(a, f, fd, t, f->attached);
 	if (f->err) {
 		a->stats.failed++;
 		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", f->name, reason(f->err));
@@ -248,10 +248,10 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	f->mapped = now;
 	f->pinned = !since;
 	a->stats.libraries++;
-	if (f->late && !(loader_caps(a->loader) & LOADER_COOKIES))
+	if (f->attached && !(loader_caps(a->loader) & LOADER_COOKIES))
 		loader_attached_late(a->loader);
 	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", f->name,
-		 t->build_id[0] ? t->build_id : "no build id", f->late ? " late" : "", target_is_slow(t) ? "slow" : "fast",
+		 t->build_id[0] ? t->build_id : "no build id", f->attached ? " late" : "", target_is_slow(t) ? "slow" : "fast",
 		 (double)delay / 1e6);
 	return 1;
 }

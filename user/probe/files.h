@@ -28,7 +28,7 @@ struct file {
 	struct target *target;          /* NULL: there is nothing to probe in it */
 	int err;                        /* why there are no probes on it although there might be; -errno */
 	bool on;                        /* probes are on it */
-	bool late;                      /* they were not there when the first process mapped it */
+	uint64_t attached;              /* since when, boot ns; 0: since before its first use */
 	bool pinned;                    /* they stay, mapped or not */
 	uint64_t mapped;                /* when a followed process was last known to map it, boot ns */
 	struct uprobe_links links;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -567,6 +568,21 @@ void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct
 	struct each e = {.loader = l, .conn = fn, .ctx = ctx};
 
 	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), each_conn, &e);
+}
+
+/* Its two positions lie on its first two pages; the payload, behind them, is not mapped. */
+void loader_data_ring_fill(const struct loader *l, uint64_t *ret_used, uint64_t *ret_size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const char *p = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, loader_data_ring_fd(l), 0);
+
+	*ret_size = bpf_map__max_entries(l->bpf->maps.data_ring);
+	*ret_used = 0;
+	if (p == MAP_FAILED)
+		return;
+	uint64_t taken = __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_ACQUIRE);
+	*ret_used = __atomic_load_n((const uint64_t *)(const void *)(p + page), __ATOMIC_ACQUIRE) - taken;
+	munmap((void *)(uintptr_t)p, 2 * page);
 }
 
 uint64_t loader_count(const struct loader *l, enum ev_count what)

@@ -107,6 +107,9 @@ void loader_each_wire(const struct loader *l, void (*fn)(void *ctx, const struct
 void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct conn_key *key, const struct conn_state *c),
 		      void *ctx);
 
+/* Bytes in the data ring that decode has not taken yet, and its size. */
+void loader_data_ring_fill(const struct loader *l, uint64_t *ret_used, uint64_t *ret_size);
+
 uint64_t loader_count(const struct loader *l, enum ev_count what);
 
 #endif

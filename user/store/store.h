@@ -5,6 +5,7 @@
  *   DIR/            0700, belongs to the user who writes it
  *   DIR/spantap.db  0600, WAL mode; a span is written once and never changed
  *   DIR/lock        held by the one writer (flock), its process id inside
+ *   DIR/status.json 0600, what the writer's capture says of itself, see store_status()
  *
  * One process writes, any number read, also at the same time: a reader sees
  * what was committed before its query began.  When store_commit() has returned
@@ -28,6 +29,7 @@
 struct store;
 
 #define RECORD_STORE "/var/lib/spantap" /* of `spantap record` as root */
+#define STORE_STATUS "status.json"
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
@@ -52,6 +54,13 @@ int store_default_dir(struct buf *out, uid_t uid);
 int store_open(const char *dir, enum store_mode mode, struct store **ret, struct buf *ret_error);
 const char *store_error(const struct store *st); /* of the last call that failed */
 void store_close(struct store *st);              /* accepts NULL; an open batch is dropped */
+
+/*
+ * What the capture that writes (or wrote last) says of itself, as a JSON
+ * object; *ret_writer: the process that writes, 0: none does.  0 or -errno
+ * with a message in ret_error; -ENOENT: no capture ever wrote here.
+ */
+int store_status(const char *dir, struct buf *out, pid_t *ret_writer, struct buf *ret_error);
 
 /* Writing. Spans belong to the capture begun last. */
 int store_capture_begin(struct store *st, const uint8_t instance[16], const char *command, uint64_t wall_ns);

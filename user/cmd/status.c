@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/json.h"
+#include "sink/summary.h"
+#include "store/store.h"
+
+enum { STATUS_ALARM = 3, STATUS_NONE = 4 };
+
+static const char usage[] =
+    "usage: spantap status [--store DIR] [--json | --tsv]\n"
+    "\n"
+    "Says what the capture that writes to the store does: which processes it follows and\n"
+    "whether their TLS is seen, what was lost and why, which hosts were ignored.\n"
+    "\n"
+    "  --store DIR  the store (default: for root " RECORD_STORE " if there is one, else\n"
+    "               spantap in the user's XDG state directory)\n"
+    "  --json       the object that the capture wrote, with \"writer\" (process id or null)\n"
+    "               and \"age\" (seconds since it changed)\n"
+    "  --tsv        a line each: 'process', pid, name, executable, since, libraries, site,\n"
+    "               late, TLS connections on the wire, with plaintext, alarm; 'host', name,\n"
+    "               requests, llm (yes or no), bytes written and read while ignored;\n"
+    "               'total', name, number\n"
+    "\n"
+    "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
+    "was on the wire but no plaintext was seen; 4 none runs (the last one's status is\n"
+    "shown); 1 there is no status, 2 wrong options.\n";
+
+struct status {
+	yyjson_doc *doc;
+	yyjson_val *root, *probe, *decode;
+	pid_t writer;
+	uint64_t age;
+};
+
+/* --- reading it; whatever is missing or of another kind counts as 0 or "" --- */
+
+static yyjson_val *get(yyjson_val *o, const char *key)
+{
+	return yyjson_obj_get(o, key);
+}
+
+static uint64_t number(yyjson_val *o, const char *key)
+{
+	return yyjson_get_uint(get(o, key));
+}
+
+static struct slice text(yyjson_val *v)
+{
+	return yyjson_is_str(v) ? slice_of(yyjson_get_str(v), yyjson_get_len(v)) : SLICE("");
+}
+
+static void add_escaped(struct buf *out, yyjson_val *v)
+{
+	text_escape(out, text(v));
+}
+
+/* Elements of an array of strings, or one key of an array of objects. */
+static void add_list(struct buf *out, yyjson_val *array, const char *key)
+{
+	yyjson_val *v;
+	size_t i, max;
+
+	yyjson_arr_foreach(array, i, max, v) {
+		if (i)
+			buf_adds(out, ", ");
+		add_escaped(out, key ? get(v, key) : v);
+	}
+}
+
+/* --- for people --- */
+
+static void add_library(struct buf *out, yyjson_val *l)
+{
+	buf_adds(out, "        ");
+	add_escaped(out, get(l, "library"));
+	buf_addc(out, ' ');
+	add_escaped(out, get(l, "version"));
+	buf_adds(out, ", ");
+	add_escaped(out, get(l, "site"));
+	buf_adds(out, " site");
+	if (text(get(l, "why")).n) {
+		buf_adds(out, " (");
+		add_escaped(out, get(l, "why"));
+		buf_addc(out, ')');
+	}
+	buf_adds(out, ", ");
+	add_escaped(out, get(l, "state"));
+	buf_adds(out, ": ");
+	add_escaped(out, get(l, "path"));
+	buf_addc(out, '\n');
+}
+
+static void add_process(struct buf *out, yyjson_val *p)
+{
+	yyjson_val *alarm = get(p, "alarm"), *l;
+	size_t i, max;
+
+	buf_addf(out, "  %s %-7llu ", yyjson_is_obj(alarm) ? "!" : " ", (unsigned long long)number(p, "pid"));
+	add_escaped(out, get(p, "comm"));
+	buf_adds(out, "  ");
+	add_escaped(out, get(p, "exe"));
+	buf_addf(out, "\n        %llu TLS connections seen on the wire, %llu with plaintext%s\n",
+	         (unsigned long long)number(p, "wire"), (unsigned long long)number(p, "plaintext"),
+	         yyjson_get_bool(get(p, "late")) ? "; joined late" : "");
+	yyjson_arr_foreach(get(p, "libraries"), i, max, l)
+		add_library(out, l);
+	if (yyjson_arr_size(get(p, "unsupported"))) {
+		buf_adds(out, "        unsupported: ");
+		add_list(out, get(p, "unsupported"), NULL);
+		buf_addc(out, '\n');
+	}
+	if (!yyjson_is_obj(alarm))
+		return;
+	buf_adds(out, "        ! TLS on the wire but no plaintext seen");
+	if (yyjson_arr_size(get(alarm, "peers"))) {
+		buf_adds(out, ", to ");
+		add_list(out, get(alarm, "peers"), NULL);
+	}
+	buf_adds(out, ": ");
+	add_escaped(out, get(alarm, "remedy"));
+	buf_addc(out, '\n');
+}
+
+static void add_host(struct buf *out, yyjson_val *h)
+{
+	buf_adds(out, "    ");
+	add_escaped(out, get(h, "host"));
+	buf_addf(out, "  %llu requests%s", (unsigned long long)number(h, "requests"),
+	         yyjson_get_bool(get(h, "llm")) ? ", LLM" : "");
+	if (number(h, "ignored_written") || number(h, "ignored_read")) {
+		buf_adds(out, ", ignored ");
+		summary_bytes(out, number(h, "ignored_written"));
+		buf_adds(out, " written, ");
+		summary_bytes(out, number(h, "ignored_read"));
+		buf_adds(out, " read");
+	}
+	buf_addc(out, '\n');
+}
+
+/* The totals that say that something is missing. */
+static void add_losses(struct buf *out, yyjson_val *totals)
+{
+	static const char *const names[] = {"lost_bytes",      "unreadable_bytes", "too_long_bytes", "life_lost",
+	                                    "watch_lost",      "conn_untracked",   "call_untracked", "call_unreturned",
+	                                    "proc_untracked",  "wire_untracked",   "not_told",       "decode_crashes",
+	                                    "verdicts_refused", "processes_unreadable", "processes_ended_unseen"};
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		uint64_t n = number(totals, names[i]);
+
+		if (n)
+			buf_addf(out, "%s%s %llu", any ? ", " : "", names[i], (unsigned long long)n);
+		any |= n != 0;
+	}
+	if (!any)
+		buf_adds(out, "nothing lost");
+}
+
+static void add_totals(struct buf *out, yyjson_val *probe)
+{
+	yyjson_val *t = get(probe, "totals"), *ring = get(probe, "data_ring"), *a = get(probe, "attached");
+
+	buf_adds(out, "captured ");
+	summary_bytes(out, number(t, "captured_bytes"));
+	buf_adds(out, ", ignored ");
+	summary_bytes(out, number(t, "ignored_bytes"));
+	buf_adds(out, ", ");
+	add_losses(out, t);
+	buf_addf(out, "\n%llu processes followed; attached to %llu libraries (%llu files inspected, %llu released, %llu failed)\n",
+	         (unsigned long long)number(t, "processes_followed"), (unsigned long long)number(a, "libraries"),
+	         (unsigned long long)number(a, "inspected"), (unsigned long long)number(a, "released"),
+	         (unsigned long long)number(a, "failed"));
+	uint64_t size = number(ring, "bytes");
+	buf_addf(out, "data ring %llu%% full; uses ", size ? (unsigned long long)(number(ring, "used") * 100 / size) : 0);
+	add_list(out, get(get(probe, "capabilities"), "used"), NULL);
+	if (yyjson_arr_size(get(get(probe, "capabilities"), "missing"))) {
+		buf_adds(out, "; without ");
+		add_list(out, get(get(probe, "capabilities"), "missing"), NULL);
+	}
+	buf_addc(out, '\n');
+}
+
+static void add_human(struct buf *out, const struct status *s)
+{
+	yyjson_val *v;
+	size_t i, max;
+
+	if (s->writer)
+		buf_addf(out, "process %d records ", (int)s->writer);
+	else
+		buf_adds(out, "no capture runs; the last one recorded ");
+	add_escaped(out, get(s->probe, "selection"));
+	buf_addf(out, " (status of %llu s ago)\n", (unsigned long long)s->age);
+	add_totals(out, s->probe);
+	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v)
+		add_process(out, v);
+	if (number(s->probe, "omitted"))
+		buf_addf(out, "    and %llu more\n", (unsigned long long)number(s->probe, "omitted"));
+	if (yyjson_arr_size(get(s->decode, "hosts")))
+		buf_adds(out, "hosts\n");
+	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v)
+		add_host(out, v);
+}
+
+/* --- for programs --- */
+
+static void add_tsv_process(struct buf *out, yyjson_val *p)
+{
+	yyjson_val *alarm = get(p, "alarm");
+
+	buf_addf(out, "process\t%llu\t", (unsigned long long)number(p, "pid"));
+	add_escaped(out, get(p, "comm"));
+	buf_addc(out, '\t');
+	add_escaped(out, get(p, "exe"));
+	buf_addf(out, "\t%llu\t", (unsigned long long)number(p, "since"));
+	add_list(out, get(p, "libraries"), "path");
+	buf_addc(out, '\t');
+	add_list(out, get(p, "libraries"), "site");
+	buf_addf(out, "\t%s\t%llu\t%llu\t", yyjson_get_bool(get(p, "late")) ? "late" : "",
+	         (unsigned long long)number(p, "wire"), (unsigned long long)number(p, "plaintext"));
+	if (yyjson_is_obj(alarm))
+		add_escaped(out, get(alarm, "remedy"));
+	buf_addc(out, '\n');
+}
+
+static void add_tsv(struct buf *out, const struct status *s)
+{
+	yyjson_val *v, *k;
+	size_t i, max;
+
+	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v)
+		add_tsv_process(out, v);
+	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) {
+		buf_adds(out, "host\t");
+		add_escaped(out, get(v, "host"));
+		buf_addf(out, "\t%llu\t%s\t%llu\t%llu\n", (unsigned long long)number(v, "requests"),
+		         yyjson_get_bool(get(v, "llm")) ? "yes" : "no", (unsigned long long)number(v, "ignored_written"),
+		         (unsigned long long)number(v, "ignored_read"));
+	}
+	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v) {
+		buf_adds(out, "total\t");
+		add_escaped(out, k);
+		buf_addf(out, "\t%llu\n", (unsigned long long)yyjson_get_uint(v));
+	}
+}
+
+static void add_json(struct buf *out, const struct status *s)
+{
+	yyjson_mut_doc *d = yyjson_doc_mut_copy(s->doc, NULL);
+	yyjson_mut_val *root = yyjson_mut_doc_get_root(d);
+
+	if (s->writer)
+		yyjson_mut_obj_add_int(d, root, "writer", s->writer);
+	else
+		yyjson_mut_obj_add_null(d, root, "writer");
+	yyjson_mut_obj_add_uint(d, root, "age", s->age);
+	json_write(out, d, root);
+}
+
+/* --- the command --- */
+
+struct status_options {
+	const char *store;
+	enum cmd_format format;
+};
+
+static int parse(int argc, char **argv, struct status_options *o)
+{
+	static const struct option longs[] = {
+	    {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {"tsv", no_argument, NULL, 't'}, {0}};
+	int c;
+
+	while ((c = cmd_option(&cmd_status, argc, argv, "", longs)) != -1) {
+		if (c == CMD_OPTION_HELP || c == CMD_OPTION_WRONG)
+			return c;
+		if (c == 's')
+			o->store = optarg;
+		else
+			o->format = c == 'j' ? CMD_JSON : CMD_TSV;
+	}
+	if (optind < argc)
+		return cmd_usage_error(&cmd_status, "unexpected argument '%s'", argv[optind]);
+	return 0;
+}
+
+/* The store that a capture of this user writes to by default. */
+static int default_dir(struct buf *ret)
+{
+	if (cmd_user() == 0 && access(RECORD_STORE "/" STORE_STATUS, F_OK) == 0)
+		buf_adds(ret, RECORD_STORE);
+	else if (store_default_dir(ret, cmd_user()))
+		return cmd_failed(&cmd_status, "no home directory for uid %u: give --store DIR", cmd_user());
+	return 0;
+}
+
+static int read_status(const char *dir, struct status *ret)
+{
+	struct buf file = {0}, error = {0};
+	int code = 0;
+
+	if (store_status(dir, &file, &ret->writer, &error)) {
+		code = cmd_failed(&cmd_status, "%s", buf_str(&error));
+	} else {
+		ret->doc = yyjson_read(file.p, file.n, 0);
+		ret->root = yyjson_doc_get_root(ret->doc);
+		if (!yyjson_is_obj(ret->root))
+			code = cmd_failed(&cmd_status, "'%s/" STORE_STATUS "' is not a status", dir);
+	}
+	uint64_t written = number(ret->root, "written"), now = (uint64_t)time(NULL);
+	ret->age = now > written ? now - written : 0;
+	ret->probe = get(ret->root, "probe");
+	ret->decode = get(ret->root, "decode");
+	buf_release(&file);
+	buf_release(&error);
+	return code;
+}
+
+static int print(const struct status_options *o, const struct status *s)
+{
+	struct buf out = {0};
+
+	if (o->format == CMD_JSON)
+		add_json(&out, s);
+	else if (o->format == CMD_TSV)
+		add_tsv(&out, s);
+	else
+		add_human(&out, s);
+	int code = cmd_output(&cmd_status, &out);
+	buf_release(&out);
+	if (code)
+		return code;
+	return !s->writer ? STATUS_NONE : number(s->probe, "alarms") ? STATUS_ALARM : CMD_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct status_options o = {0};
+	struct status s = {0};
+	struct buf dir = {0};
+	int code = parse(argc, argv, &o);
+
+	if (code)
+		return code == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
+	if (o.store)
+		buf_adds(&dir, o.store);
+	else
+		code = default_dir(&dir);
+	if (!code)
+		code = read_status(buf_str(&dir), &s);
+	if (!code)
+		code = print(&o, &s);
+	yyjson_doc_free(s.doc);
+	buf_release(&dir);
+	return code;
+}
+
+const struct cmd cmd_status = {"status", "what is recorded now, what is not seen, what was lost", usage, run};

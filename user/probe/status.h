@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status.h - what `spantap status` shows of a capture, as one JSON object; and
+ * the alarm "TLS on the wire but no plaintext seen".
+ *
+ *   selection, capabilities {used, missing}, attached {...}, totals {...},
+ *   data_ring {bytes, used}, alarms, omitted (processes not listed),
+ *   processes [{pid, comm, exe, since, libraries [{path, library, version,
+ *   site, why, state}], unsupported [...], late, wire, plaintext,
+ *   alarm {peers, remedy}}]
+ *
+ * Listed are followed processes that use TLS or map a TLS library.  Keys are
+ * stable: they are added to, never renamed.  Times are seconds since the epoch.
+ */
+#ifndef SPANTAP_STATUS_H
+#define SPANTAP_STATUS_H
+
+#include "probe/discover.h"
+
+#define STATUS_PROCESSES_MAX 100  /* listed; those with an alarm, then those with most connections, come first */
+#define STATUS_KNOWN_MAX     4096 /* processes whose program is remembered */
+#define STATUS_LOOKS_MAX     64   /* processes looked at in one go */
+#define STATUS_LOOK_NS       30000000000ull /* a process is looked at anew after so long */
+#define STATUS_PEERS_MAX     4
+#define STATUS_JSON_MAX      (59 * 1024) /* fits a message */
+
+/* A connection has been there for so long, and nothing of it has passed the probes. */
+#define ALARM_NS 5000000000ull
+
+struct status;
+
+/* What it is made of; the rest comes from probe's own loop. */
+struct status_sources {
+	struct loader *loader;
+	struct attacher *attacher;
+	struct discover *discover;
+	const char *selection; /* in words */
+	uint64_t not_told, decode_crashes, verdicts, verdicts_refused;
+};
+
+/* `alarm` is called once for each process, with one line for the operator. */
+struct status *status_new(void (*alarm)(void *ctx, const char *text), void *ctx);
+void status_free(struct status *s); /* accepts NULL */
+/* Replaces *out; false: nothing has changed since the last call. */
+bool status_compose(struct status *s, const struct status_sources *src, struct buf *out);
+
+#endif
