@@ -58,6 +58,51 @@ traced() {
 		>"$T/$name.out" 2>"$T/$name.err" || STATUS=$?
 }
 
+# recording NAME OPTION...: starts `spantap record` with outputs as traced() has them; returns when it is ready.
+recording() {
+	local name=$1
+	shift
+	"${RECORD_UNDER[@]:-env}" "$SPANTAP" record --store "$T/$name.store" --otlp-file "$T/$name.otlp" -o "$T/$name.tree" "$@" \
+		2>"$T/$name.err" &
+	RECORDER=$!
+	started+=($RECORDER)
+	for _ in $(seq 400); do
+		grep -qs 'recording ' "$T/$name.err" && return 0
+		kill -0 $RECORDER 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "$name: record does not start: $(cat "$T/$name.err")"
+}
+
+# recorded NAME: ends it; its exit status is 0.
+recorded() {
+	local status=0
+	kill -TERM $RECORDER
+	wait $RECORDER || status=$?
+	is "$1: exit code of record" 0 $status
+	grep -q 'recording ended: captured' "$T/$1.err" || fail "$1: no last line: $(cat "$T/$1.err")"
+}
+
+# gate NAME CMD...: starts CMD with $T/NAME.gate, a pipe, as standard input; its process is $CLIENT. CMD waits for a line.
+gate() {
+	local name=$1
+	shift
+	mkfifo "$T/$name.gate"
+	"$@" <"$T/$name.gate" >"$T/$name.out" 2>"$T/$name.client" &
+	CLIENT=$!
+	started+=($CLIENT)
+	exec 9>"$T/$name.gate"
+}
+
+# go NAME: lets it go on, and waits for its end; its exit status is 0.
+go() {
+	local status=0
+	echo >&9
+	exec 9>&-
+	wait $CLIENT || status=$?
+	is "$1: exit code of the client" 0 $status || fail "$(cat "$T/$1.client")"
+}
+
 # check NAME EXPRESSION...: Python expressions over the spans of $T/NAME.otlp (see spans.py), all must hold.
 check() {
 	local name=$1

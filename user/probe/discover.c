@@ -145,19 +145,27 @@ static void tell(struct discover *d, const struct process_facts *f)
 	buf_release(&rec);
 }
 
+static void on_followed(void *ctx, const struct process_facts *f)
+{
+	struct discover *d = ctx;
+
+	if (!walk(d, &f->exec.proc, f->exec.proc.start))
+		d->stats.unreadable++;
+}
+
 static void on_found(void *ctx, const struct process_facts *f)
 {
 	struct discover *d = ctx;
 
 	d->stats.found++;
 	tell(d, f);
-	if (!walk(d, &f->exec.proc, f->exec.proc.start))
-		d->stats.unreadable++;
 }
+
+static const struct scan_events scan_events = {on_followed, on_found};
 
 static int scan(struct discover *d)
 {
-	int err = scan_processes(d->conf.loader, d->conf.selection, on_found, d);
+	int err = scan_processes(d->conf.loader, d->conf.selection, &scan_events, d);
 
 	d->rescan = false;
 	select_pids_done(d->conf.selection);

@@ -25,7 +25,7 @@ struct scan {
 	struct loader *loader;
 	const struct selection *selection;
 	uint64_t ts;
-	scan_found found;
+	const struct scan_events *events;
 	void *ctx;
 };
 
@@ -98,10 +98,12 @@ static int follow(struct scan *s, struct pass *p)
 		if (loader_follows(s->loader, &f->exec.proc))
 			continue;
 		e = loader_follow(s->loader, &f->exec.proc);
-		if (e)
+		if (e) {
 			err = e;
-		else
-			put(&p->fresh, &f->exec.proc, f);
+			continue;
+		}
+		put(&p->fresh, &f->exec.proc, f);
+		s->events->followed(s->ctx, f);
 	}
 	return err;
 }
@@ -120,13 +122,13 @@ static void report(struct scan *s, struct pass *p, const struct pass *next)
 		if (next && !has(&next->chosen, &f->exec.proc) && loader_unfollow(s->loader, &f->exec.proc))
 			continue;
 		f->exec.head.ts = s->ts;
-		s->found(s->ctx, f);
+		s->events->found(s->ctx, f);
 	}
 }
 
-int scan_processes(struct loader *l, const struct selection *sel, scan_found found, void *ctx)
+int scan_processes(struct loader *l, const struct selection *sel, const struct scan_events *ev, void *ctx)
 {
-	struct scan s = {.loader = l, .selection = sel, .ts = clock_boot_ns(), .found = found, .ctx = ctx};
+	struct scan s = {.loader = l, .selection = sel, .ts = clock_boot_ns(), .events = ev, .ctx = ctx};
 	struct pass last = {0};
 	int err = 0, full = 0;
 

@@ -14,10 +14,14 @@
 
 #define SCAN_PASSES_MAX 64 /* each finds children of children; a fork bomb is not chased for ever */
 
-/* A process that is followed from now on; parents come before children, and each has the same head.ts. */
-typedef void (*scan_found)(void *ctx, const struct process_facts *f);
+struct scan_events {
+	/* A process is followed from now on: its files are urgent. It may have ended. */
+	void (*followed)(void *ctx, const struct process_facts *f);
+	/* It is one that the kernel side will tell the end of. Parents come before children; each has the same head.ts. */
+	void (*found)(void *ctx, const struct process_facts *f);
+};
 
 /* 0 or -errno (-E2BIG: not all are followed, the kernel's table is full). */
-int scan_processes(struct loader *l, const struct selection *s, scan_found found, void *ctx);
+int scan_processes(struct loader *l, const struct selection *s, const struct scan_events *ev, void *ctx);
 
 #endif
