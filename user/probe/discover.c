@@ -107,6 +107,20 @@ static void walk_followed(void *ctx, const struct followed *f)
 		r->all = false;
 }
 
+#ifdef SPANTAP_TEST_HOOKS
+static uint64_t release_ns(void)
+{
+	const char *ms = getenv("SPANTAP_TEST_RELEASE_MS");
+
+	return ms ? (uint64_t)atoi(ms) * 1000000 : RELEASE_NS;
+}
+#else
+static uint64_t release_ns(void)
+{
+	return RELEASE_NS;
+}
+#endif
+
 /* Looks at what all followed processes map. Only when none is hidden from us may a file be said to be unused. */
 static void walk_all(struct discover *d)
 {
@@ -115,8 +129,8 @@ static void walk_all(struct discover *d)
 	d->remap = false;
 	d->looked = clock_boot_ns();
 	loader_each_followed(d->conf.loader, walk_followed, &r);
-	if (r.all && d->looked > RELEASE_NS)
-		attacher_retire(d->conf.attacher, d->looked - RELEASE_NS);
+	if (r.all && d->looked > release_ns())
+		attacher_retire(d->conf.attacher, d->looked - release_ns());
 }
 
 /* --- processes that run already --- */
@@ -309,7 +323,7 @@ void discover_tick(struct discover *d)
 	look_for_lost(d);
 	if (d->rescan)
 		scan(d);
-	if (d->remap || clock_boot_ns() - d->looked > RELEASE_NS / 2)
+	if (d->remap || clock_boot_ns() - d->looked > release_ns() / 2)
 		walk_all(d);
 }
 
