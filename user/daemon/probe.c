@@ -654,10 +654,8 @@ static void stop_child(struct child *c)
 		else
 			usleep(10000);
 	}
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
+	if (c->pid > 0 && kill(c->pid, SIGKILL) == 0) /* CAP_KILL */
 		waitpid(c->pid, NULL, 0);
-	}
 }
 
 static void tear_down(struct probe *p)

@@ -26,6 +26,8 @@ static const int base_calls[] = {
     SC(fcntl),      SC(sysinfo), /* qsort(3) asks how much memory there is */
 };
 
+static const int inspect_calls[] = {SC(setitimer), SC(alarm)};
+
 static const int decode_calls[] = {
     SC(epoll_wait), SC(epoll_pwait), SC(poll),          SC(ppoll),           SC(clock_nanosleep), SC(nanosleep),
     SC(sched_yield), SC(recvfrom),   SC(set_robust_list), SC(sched_getaffinity),
@@ -49,7 +51,7 @@ struct table {
 #define TABLE(t) {t, sizeof(t) / sizeof((t)[0])}
 
 static const struct table tables[][2] = {
-    [SANDBOX_INSPECT] = {TABLE(base_calls), {NULL, 0}},
+    [SANDBOX_INSPECT] = {TABLE(base_calls), TABLE(inspect_calls)},
     [SANDBOX_DECODE] = {TABLE(base_calls), TABLE(decode_calls)},
     [SANDBOX_SINK] = {TABLE(base_calls), TABLE(sink_calls)},
 };
@@ -68,12 +70,12 @@ int sandbox_identity(uid_t uid, gid_t gid)
 {
 	struct rlimit no_core = {0, 0};
 
-	if (geteuid() == 0) {
-		if (setgroups(0, NULL) && errno != EPERM)
-			return -errno;
-		if (setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-			return -errno;
-	}
+	bool root = geteuid() == 0;
+
+	if (setgroups(0, NULL) && errno != EPERM)
+		return -errno;
+	if ((setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) && (root || errno != EPERM))
+		return -errno;
 	int err = drop_capabilities();
 	if (err)
 		return err;

@@ -20,7 +20,7 @@ enum sandbox_profile {
 
 #define SANDBOX_UID 65534 /* nobody: for roles that own no file */
 
-/* Drops to uid and gid (no other groups), all capabilities, dumpable, core files. 0 or -errno. Not root: uid stays. */
+/* Drops to uid and gid (no other groups), all capabilities, dumpable, core files. 0 or -errno. Without the right to: uid stays. */
 int sandbox_identity(uid_t uid, gid_t gid);
 /* Applies to all threads. 0 or -errno. */
 int sandbox_enter(enum sandbox_profile profile);

@@ -17,6 +17,8 @@
 #define ROLE_FLAG   "--role"
 #define HURRY       (-10) /* nice value of probe and inspect while CMD runs; the other roles keep the operator's */
 
+#define INSPECT_SECONDS 3 /* for one file: the largest program seen (300 MB) takes a tenth of this */
+
 struct role {
 	const char *name;
 	int (*main)(void); /* the exit code of the process */

@@ -16,7 +16,7 @@
 #include "jail/spawn.h"
 #include "probe/attach.h"
 
-#define INSPECT_MS      3000 /* the largest program seen (300 MB) takes a tenth of this */
+#define INSPECT_MS      (INSPECT_SECONDS * 1000)
 #define INSPECT_LOOK_MS 20
 
 struct attacher {
@@ -38,17 +38,16 @@ struct attacher *attacher_new(struct loader *l)
 	return a;
 }
 
+/* It ends at end of file; one that hangs is killed, or ends by its own clock where we may not (CAP_KILL). */
 static void stop_inspect(struct attacher *a)
 {
-	if (a->inspect > 0) {
-		kill(a->inspect, SIGKILL);
-		waitpid(a->inspect, NULL, 0);
-	}
 	for (int i = 0; i < 2; i++) {
 		if (a->sock[i] >= 0)
 			close(a->sock[i]);
 		a->sock[i] = -1;
 	}
+	if (a->inspect > 0 && kill(a->inspect, SIGKILL) == 0)
+		waitpid(a->inspect, NULL, 0);
 	a->inspect = 0;
 }
 
