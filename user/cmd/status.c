@@ -22,8 +22,8 @@ static const char usage[] =
     "\n"
     "  --store DIR  the store (default: for root " RECORD_STORE " if there is one, else\n"
     "               spantap in the user's XDG state directory)\n"
-    "  --json       the object that the capture wrote, with \"writer\" (process id or null)\n"
-    "               and \"age\" (seconds since it changed)\n"
+    "  --json       the object that the capture wrote, with \"writer\" (the process that writes\n"
+    "               the store, or null) and \"age\" (seconds since it changed)\n"
     "  --tsv        a line each: 'process', pid, name, executable, since, libraries, site,\n"
     "               late, TLS connections on the wire, with plaintext, alarm; 'host', name,\n"
     "               requests, llm (yes or no), bytes written and read while ignored;\n"
@@ -194,12 +194,11 @@ static void add_human(struct buf *out, const struct status *s)
 	yyjson_val *v;
 	size_t i, max;
 
-	if (s->writer)
-		buf_addf(out, "process %d records ", (int)s->writer);
-	else
-		buf_adds(out, "no capture runs; the last one recorded ");
+	buf_adds(out, s->writer ? "recording " : "no capture runs; the last one recorded ");
 	add_escaped(out, get(s->probe, "selection"));
-	buf_addf(out, " (status of %llu s ago)\n", (unsigned long long)s->age);
+	if (s->writer)
+		buf_addf(out, ", written by process %d", (int)s->writer);
+	buf_addf(out, " (last change %llu s ago)\n", (unsigned long long)s->age);
 	add_totals(out, s->probe);
 	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v)
 		add_process(out, v);
