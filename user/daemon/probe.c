@@ -68,7 +68,6 @@ struct probe {
 	struct buf selection, status_json;
 	uint64_t status_at; /* when it was composed last */
 	bool status_unsent;
-	bool llm_only;
 	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
 	int link[2]; /* decode's end, sink's end */
@@ -326,7 +325,7 @@ static void on_judge(struct probe *p)
 {
 	const uint32_t allowed = EV_CONN_IGNORED | EV_CONN_FINAL | EV_CONN_SERVER | EV_CONN_ANY;
 	uint64_t now = clock_boot_ns();
-	struct verdict v;
+	struct verdict v = {0};
 
 	if (now - p->judged_since > JUDGE_WINDOW_NS) {
 		p->judged_since = now;

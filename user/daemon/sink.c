@@ -333,8 +333,6 @@ static void on_message(struct sink_process *sp)
 			memcpy(&sp->summary, sp->msg.payload.p, sizeof(sp->summary));
 		sp->ended = true;
 		break;
-	case MSG_STATUS:
-		break;
 	default:
 		exit(EXIT_SPANTAP);
 	}
