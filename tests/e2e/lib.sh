@@ -38,7 +38,7 @@ provider() {
 	"$PY" "tests/fixtures/${PROVIDER:-provider.py}" --dir "$T/p$n" --port 0 "$@" >"$T/p$n/log" 2>&1 &
 	started+=($!)
 	for _ in $(seq 200); do
-		grep -q '^ready' "$T/p$n/log" && break
+		grep -qs "^ready" "$T/p$n/log" && break
 		sleep 0.05
 	done
 	grep -q '^ready' "$T/p$n/log" || fail "the provider did not start: $(cat "$T/p$n/log")"

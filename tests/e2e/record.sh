@@ -11,8 +11,8 @@ provider
 NAME=agent-$$
 cp "$(readlink -f "$(command -v "$PY")")" "$T/$NAME"
 "$T/$NAME" -c 'import ssl' || skip "a copy of $PY does not work"
-# Waits for a line, then is the agent: one process, so the name stays.
-WAIT='import runpy, sys; sys.stdin.readline(); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")'
+# Waits for a line, then is the agent: one process, so the name stays; its library is there before.
+WAIT='import runpy, ssl, sys; sys.stdin.readline(); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")'
 AGENT=("$T/$NAME" -c "$WAIT" tests/fixtures/agent.py --base-url "$BASE_URL" --ca "$CA_FILE")
 WHOLE=('len(chats) == 4' 'matches_truth()' 'tools_match()' 'all_complete()' 'len(processes) == 5'
 	'not any(c.get("spantap.tls.joined_late") for c in chats)' 'len(conversations) == 1')

@@ -26,7 +26,7 @@ static const char usage[] =
     "               the store, or null) and \"age\" (seconds since it changed)\n"
     "  --tsv        a line each: 'process', pid, name, executable, since, libraries, site,\n"
     "               late, TLS connections on the wire, with plaintext, alarm; 'host', name,\n"
-    "               requests, llm (yes or no), bytes written and read while ignored;\n"
+    "               requests, LLM calls, bytes written and read while ignored;\n"
     "               'total', name, number\n"
     "\n"
     "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
@@ -133,8 +133,8 @@ static void add_host(struct buf *out, yyjson_val *h)
 {
 	buf_adds(out, "    ");
 	add_escaped(out, get(h, "host"));
-	buf_addf(out, "  %llu requests%s", (unsigned long long)number(h, "requests"),
-	         yyjson_get_bool(get(h, "llm")) ? ", LLM" : "");
+	buf_addf(out, "  %llu requests, %llu LLM calls", (unsigned long long)number(h, "requests"),
+	         (unsigned long long)number(h, "llm"));
 	if (number(h, "ignored_written") || number(h, "ignored_read")) {
 		buf_adds(out, ", ignored ");
 		summary_bytes(out, number(h, "ignored_written"));
@@ -241,8 +241,8 @@ static void add_tsv(struct buf *out, const struct status *s)
 	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) {
 		buf_adds(out, "host\t");
 		add_escaped(out, get(v, "host"));
-		buf_addf(out, "\t%llu\t%s\t%llu\t%llu\n", (unsigned long long)number(v, "requests"),
-		         yyjson_get_bool(get(v, "llm")) ? "yes" : "no", (unsigned long long)number(v, "ignored_written"),
+		buf_addf(out, "\t%llu\t%llu\t%llu\t%llu\n", (unsigned long long)number(v, "requests"),
+		         (unsigned long long)number(v, "llm"), (unsigned long long)number(v, "ignored_written"),
 		         (unsigned long long)number(v, "ignored_read"));
 	}
 	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v) {
