@@ -168,7 +168,7 @@ struct ours *ours_start(const char *lib, int cpu, unsigned without)
 		die(1, "%s", buf_str(&error));
 	buf_release(&error);
 	o->attacher = attacher_new(o->loader);
-	err = attacher_path(o->attacher, lib, NULL);
+	err = attacher_path(o->attacher, lib, 0);
 	if (err != 1)
 		die(1, "no probes on %s: %s", lib, err < 0 ? strerror(-err) : "not recognised");
 	if (role_socket(o->control))
