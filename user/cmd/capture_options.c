@@ -24,6 +24,7 @@ bool capture_option(const struct cmd *cmd, int opt, struct capture *cap, int *re
 int capture_options_check(const struct cmd *cmd, const struct capture *cap)
 {
 	if (cap->out.record_file && cap->out.sink.content != CONTENT_FULL)
-		return cmd_usage_error(cmd, "--record keeps raw traffic with its secrets: it needs --content full");
+		return cmd_usage_error(
+		    cmd, "--record keeps raw traffic with its secrets: it needs --content full");
 	return 0;
 }

@@ -21,21 +21,20 @@ static const char usage[] =
     "  --exe PATTERN         processes that execute this file: a path, a pattern with * ? [],\n"
     "                        or without a slash its base name\n"
     "  --container ID        the processes of a container whose id begins so\n"
-    "\n" CAPTURE_USAGE
-    "\n"
-    "There is no tree without -o. As root, unless called through sudo, the store is\n"
-    RECORD_STORE " by default. 'spantap status' says what is recorded now.\n"
+    "\n" CAPTURE_USAGE "\n"
+    "There is no tree without -o. As root, unless called through sudo, the store is\n" RECORD_STORE
+    " by default. 'spantap status' says what is recorded now.\n"
     "\n"
     "Exit code: 0 ended by a signal, everything written; 1 it failed; 2 wrong options.\n";
 
 static const struct option options[] = {CAPTURE_OPTIONS,
-					{"pid", required_argument, NULL, 'p'},
-					{"cgroup", required_argument, NULL, 'g'},
-					{"comm", required_argument, NULL, 'n'},
-					{"exe", required_argument, NULL, 'e'},
-					{"container", required_argument, NULL, 'd'},
-					{"help", no_argument, NULL, 'h'},
-					{NULL, 0, NULL, 0}};
+                                        {"pid", required_argument, NULL, 'p'},
+                                        {"cgroup", required_argument, NULL, 'g'},
+                                        {"comm", required_argument, NULL, 'n'},
+                                        {"exe", required_argument, NULL, 'e'},
+                                        {"container", required_argument, NULL, 'd'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
 
 /* The rule that an option makes, -1: it makes none. */
 static int rule_of(int opt)
@@ -81,8 +80,8 @@ static int run(int argc, char **argv)
 {
 	struct selection selection = {0};
 	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .tree_file = ""}},
-			      .selection = &selection,
-			      .llm_only = true};
+	                      .selection = &selection,
+	                      .llm_only = true};
 	struct buf lacks = {0};
 	uid_t uid = cmd_user();
 	const struct passwd *pw = getpwuid(uid);
@@ -91,7 +90,8 @@ static int run(int argc, char **argv)
 	if (code)
 		return code == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
 	if (uid != getuid() && !pw)
-		return cmd_usage_error(&cmd_record, "SUDO_UID is %u, but there is no such user", (unsigned)uid);
+		return cmd_usage_error(&cmd_record, "SUDO_UID is %u, but there is no such user",
+		                       (unsigned)uid);
 	if (!cap.out.sink.store_dir && uid == 0)
 		cap.out.sink.store_dir = RECORD_STORE;
 	code = outputs_finish(&cmd_record, &cap.out, uid, uid == getuid() ? getgid() : pw->pw_gid);
@@ -102,4 +102,5 @@ static int run(int argc, char **argv)
 	return capture_record(&cap) ? CMD_FAILED : CMD_OK;
 }
 
-const struct cmd cmd_record = {"record", "record processes that run already, a container, or the whole host", usage, run};
+const struct cmd cmd_record = {"record", "record processes that run already, a container, or the whole host",
+                               usage, run};

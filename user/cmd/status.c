@@ -68,7 +68,8 @@ static void add_list(struct buf *out, yyjson_val *array, const char *key)
 	yyjson_val *v;
 	size_t i, max;
 
-	yyjson_arr_foreach(array, i, max, v) {
+	yyjson_arr_foreach(array, i, max, v)
+	{
 		if (i)
 			buf_adds(out, ", ");
 		add_escaped(out, key ? get(v, key) : v);
@@ -110,8 +111,7 @@ static void add_process(struct buf *out, yyjson_val *p)
 	buf_addf(out, "\n        %llu TLS connections seen on the wire, %llu with plaintext%s\n",
 	         (unsigned long long)number(p, "wire"), (unsigned long long)number(p, "plaintext"),
 	         yyjson_get_bool(get(p, "late")) ? "; joined late" : "");
-	yyjson_arr_foreach(get(p, "libraries"), i, max, l)
-		add_library(out, l);
+	yyjson_arr_foreach(get(p, "libraries"), i, max, l) add_library(out, l);
 	if (yyjson_arr_size(get(p, "unsupported"))) {
 		buf_adds(out, "        unsupported: ");
 		add_list(out, get(p, "unsupported"), NULL);
@@ -148,10 +148,21 @@ static void add_host(struct buf *out, yyjson_val *h)
 /* The totals that say that something is missing. */
 static void add_losses(struct buf *out, yyjson_val *totals)
 {
-	static const char *const names[] = {"lost_bytes",      "unreadable_bytes", "too_long_bytes", "life_lost",
-	                                    "watch_lost",      "conn_untracked",   "call_untracked", "call_unreturned",
-	                                    "proc_untracked",  "wire_untracked",   "not_told",       "decode_crashes",
-	                                    "verdicts_refused", "processes_unreadable", "processes_ended_unseen"};
+	static const char *const names[] = {"lost_bytes",
+	                                    "unreadable_bytes",
+	                                    "too_long_bytes",
+	                                    "life_lost",
+	                                    "watch_lost",
+	                                    "conn_untracked",
+	                                    "call_untracked",
+	                                    "call_unreturned",
+	                                    "proc_untracked",
+	                                    "wire_untracked",
+	                                    "not_told",
+	                                    "decode_crashes",
+	                                    "verdicts_refused",
+	                                    "processes_unreadable",
+	                                    "processes_ended_unseen"};
 	bool any = false;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -175,12 +186,15 @@ static void add_totals(struct buf *out, yyjson_val *probe)
 	summary_bytes(out, number(t, "ignored_bytes"));
 	buf_adds(out, ", ");
 	add_losses(out, t);
-	buf_addf(out, "\n%llu processes followed; attached to %llu libraries (%llu files inspected, %llu released, %llu failed)\n",
-	         (unsigned long long)number(t, "processes_followed"), (unsigned long long)number(a, "libraries"),
-	         (unsigned long long)number(a, "inspected"), (unsigned long long)number(a, "released"),
-	         (unsigned long long)number(a, "failed"));
+	buf_addf(out,
+	         "\n%llu processes followed; attached to %llu libraries (%llu files inspected, %llu "
+	         "released, %llu failed)\n",
+	         (unsigned long long)number(t, "processes_followed"),
+	         (unsigned long long)number(a, "libraries"), (unsigned long long)number(a, "inspected"),
+	         (unsigned long long)number(a, "released"), (unsigned long long)number(a, "failed"));
 	uint64_t size = number(ring, "bytes");
-	buf_addf(out, "data ring %llu%% full; uses ", size ? (unsigned long long)(number(ring, "used") * 100 / size) : 0);
+	buf_addf(out, "data ring %llu%% full; uses ",
+	         size ? (unsigned long long)(number(ring, "used") * 100 / size) : 0);
 	add_list(out, get(get(probe, "capabilities"), "used"), NULL);
 	if (yyjson_arr_size(get(get(probe, "capabilities"), "missing"))) {
 		buf_adds(out, "; without ");
@@ -200,14 +214,12 @@ static void add_human(struct buf *out, const struct status *s)
 		buf_addf(out, ", written by process %d", (int)s->writer);
 	buf_addf(out, " (last change %llu s ago)\n", (unsigned long long)s->age);
 	add_totals(out, s->probe);
-	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v)
-		add_process(out, v);
+	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v) add_process(out, v);
 	if (number(s->probe, "omitted"))
 		buf_addf(out, "    and %llu more\n", (unsigned long long)number(s->probe, "omitted"));
 	if (yyjson_arr_size(get(s->decode, "hosts")))
 		buf_adds(out, "hosts\n");
-	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v)
-		add_host(out, v);
+	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) add_host(out, v);
 }
 
 /* --- for programs --- */
@@ -236,16 +248,18 @@ static void add_tsv(struct buf *out, const struct status *s)
 	yyjson_val *v, *k;
 	size_t i, max;
 
-	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v)
-		add_tsv_process(out, v);
-	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) {
+	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v) add_tsv_process(out, v);
+	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v)
+	{
 		buf_adds(out, "host\t");
 		add_escaped(out, get(v, "host"));
 		buf_addf(out, "\t%llu\t%llu\t%llu\t%llu\n", (unsigned long long)number(v, "requests"),
-		         (unsigned long long)number(v, "llm"), (unsigned long long)number(v, "ignored_written"),
+		         (unsigned long long)number(v, "llm"),
+		         (unsigned long long)number(v, "ignored_written"),
 		         (unsigned long long)number(v, "ignored_read"));
 	}
-	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v) {
+	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v)
+	{
 		buf_adds(out, "total\t");
 		add_escaped(out, k);
 		buf_addf(out, "\t%llu\n", (unsigned long long)yyjson_get_uint(v));
@@ -274,8 +288,10 @@ struct status_options {
 
 static int parse(int argc, char **argv, struct status_options *o)
 {
-	static const struct option longs[] = {
-	    {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {"tsv", no_argument, NULL, 't'}, {0}};
+	static const struct option longs[] = {{"store", required_argument, NULL, 's'},
+	                                      {"json", no_argument, NULL, 'j'},
+	                                      {"tsv", no_argument, NULL, 't'},
+	                                      {0}};
 	int c;
 
 	while ((c = cmd_option(&cmd_status, argc, argv, "", longs)) != -1) {

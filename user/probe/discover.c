@@ -79,7 +79,8 @@ static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
 
 	if (files_want(files, &key, GENERATION_UNKNOWN))
 		files_map(files, &key, GENERATION_UNKNOWN,
-			  look_at(w->d, procfs_open_mapping(pid, m->start, m->end - m->start, m->name), m->name, w->since));
+		          look_at(w->d, procfs_open_mapping(pid, m->start, m->end - m->start, m->name),
+		                  m->name, w->since));
 	struct file *f = files_mapped(files, &key);
 	if (f)
 		f->mapped = w->now;
@@ -121,7 +122,8 @@ static uint64_t release_ns(void)
 }
 #endif
 
-/* Looks at what all followed processes map. Only when none is hidden from us may a file be said to be unused. */
+/* Looks at what all followed processes map. Only when none is hidden from us may a file be said to be unused.
+ */
 static void walk_all(struct discover *d)
 {
 	struct round r = {d, true};
@@ -139,13 +141,14 @@ static void walk_all(struct discover *d)
 static void tell(struct discover *d, const struct process_facts *f)
 {
 	struct ev_fork fork = {.head = {.type = EV_FORK, .size = sizeof(fork), .ts = f->exec.head.ts},
-			       .parent = f->parent,
-			       .child = f->exec.proc};
+	                       .parent = f->parent,
+	                       .child = f->exec.proc};
 	struct ev_exec exec = f->exec;
 	struct buf rec = {0};
 
 	buf_add(&rec, &exec, sizeof(exec));
-	int cut = f->exec.proc.pid ? procfs_arguments((pid_t)f->exec.proc.pid, EV_ARGV_MAX - 1, &rec) : -ESRCH;
+	int cut =
+	    f->exec.proc.pid ? procfs_arguments((pid_t)f->exec.proc.pid, EV_ARGV_MAX - 1, &rec) : -ESRCH;
 	exec.argv_len = (uint32_t)(rec.n - sizeof(exec));
 	exec.flags |= cut ? EV_EXEC_ARGV_CUT : 0;
 	buf_add(&rec, f->exec.data, f->exec.cwd_len + f->exec.cgroup_len);
@@ -200,14 +203,16 @@ static void warn_blind(struct discover *d, const struct ev_watch *w)
 		if (w->proc.pid)
 			procfs_comm((pid_t)w->proc.pid, &comm);
 		text_escape(&text, buf_slice(&comm));
-		log_warn("process %u%s%s%s has ended: it had TLS on the wire, but no plaintext was seen: see 'spantap status'",
-			 w->proc.pid, text.n ? " (" : "", buf_str(&text), text.n ? ")" : "");
+		log_warn("process %u%s%s%s has ended: it had TLS on the wire, but no plaintext was seen: see "
+		         "'spantap status'",
+		         w->proc.pid, text.n ? " (" : "", buf_str(&text), text.n ? ")" : "");
 	}
 	buf_release(&comm);
 	buf_release(&text);
 }
 
-/* The program itself, should its mapping record be lost; and the records of a process that the kernel hides from us. */
+/* The program itself, should its mapping record be lost; and the records of a process that the kernel hides
+ * from us. */
 static void on_exec(struct discover *d, const struct ev_watch *w)
 {
 	pid_t pid = (pid_t)w->proc.pid;
@@ -236,7 +241,8 @@ static int on_watch(void *ctx, void *data, size_t size)
 		on_exec(d, w);
 		break;
 	case EV_WATCH_ASK:
-		if (w->proc.pid && d->conf.selection && select_asked(d->conf.selection, d->conf.loader, (pid_t)w->proc.pid))
+		if (w->proc.pid && d->conf.selection &&
+		    select_asked(d->conf.selection, d->conf.loader, (pid_t)w->proc.pid))
 			d->rescan = true;
 		break;
 	default:

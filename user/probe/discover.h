@@ -14,7 +14,8 @@
 #include "probe/attach.h"
 #include "probe/select.h"
 
-#define RELEASE_NS 30000000000ull /* not mapped for so long: longer than an agent takes between two short tools */
+#define RELEASE_NS                                                                                           \
+	30000000000ull /* not mapped for so long: longer than an agent takes between two short tools */
 
 struct discover;
 

@@ -43,7 +43,7 @@ static void forget_mappings(struct files *fs)
 {
 	struct map_entry *e;
 
-	map_foreach(&fs->by_mapping, e)
+	map_foreach (&fs->by_mapping, e)
 		free(e->value);
 	map_release(&fs->by_mapping);
 }
@@ -52,7 +52,7 @@ static void forget_mappings_of(struct files *fs, const struct file *f)
 {
 	struct map_entry *e;
 
-	map_foreach(&fs->by_mapping, e) {
+	map_foreach (&fs->by_mapping, e) {
 		struct mapping *m = e->value;
 
 		if (m->file == f)
@@ -65,7 +65,7 @@ static void forget_unprobed(struct files *fs)
 	struct map_entry *e;
 
 	forget_mappings(fs);
-	map_foreach(&fs->by_inode, e) {
+	map_foreach (&fs->by_inode, e) {
 		struct file *f = e->value;
 
 		if (!f->on) {
@@ -85,10 +85,10 @@ struct file *files_add(struct files *fs, const struct stat *st, const char *name
 		return NULL;
 	struct file *f = xcalloc(1, sizeof(*f));
 	*f = (struct file){.dev = key.dev,
-			   .ino = key.ino,
-			   .mtime = mtime_ns(st),
-			   .size = (uint64_t)st->st_size,
-			   .name = xstrdup(name)};
+	                   .ino = key.ino,
+	                   .mtime = mtime_ns(st),
+	                   .size = (uint64_t)st->st_size,
+	                   .name = xstrdup(name)};
 	map_put(&fs->by_inode, &key, sizeof(key), f);
 	return f;
 }
@@ -144,7 +144,7 @@ void files_release(struct files *fs)
 	struct uprobe_links all = {0};
 	struct map_entry *e;
 
-	map_foreach(&fs->by_inode, e) {
+	map_foreach (&fs->by_inode, e) {
 		struct file *f = e->value;
 
 		xgrow(&all.fds, &all.cap, all.n + f->links.n, sizeof(*all.fds));
@@ -152,7 +152,7 @@ void files_release(struct files *fs)
 			all.fds[all.n++] = f->links.fds[i];
 	}
 	uprobe_detach(&all);
-	map_foreach(&fs->by_inode, e)
+	map_foreach (&fs->by_inode, e)
 		file_free(e->value);
 	map_release(&fs->by_inode);
 	forget_mappings(fs);

@@ -18,9 +18,11 @@
 #include "probe/uprobe.h"
 #include "target/target.h"
 
-#define FILES_MAX    16384 /* known; then those without probes are forgotten, and looked at again when they come back */
+#define FILES_MAX                                                                                            \
+	16384 /* known; then those without probes are forgotten, and looked at again when they come back */
 #define MAPPINGS_MAX 65536 /* names of them */
-#define OPEN_TRIES   8     /* a mapping whose file cannot be opened, because its process has ended, is tried again */
+#define OPEN_TRIES                                                                                           \
+	8 /* a mapping whose file cannot be opened, because its process has ended, is tried again */
 
 struct file {
 	uint64_t dev, ino, mtime, size; /* as fstat(2) has them */

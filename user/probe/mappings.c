@@ -144,12 +144,12 @@ int mappings_add(struct mappings *m, pid_t pid)
 static void take(const struct mmap2 *m, void (*fn)(void *ctx, const struct mapped *what), void *ctx)
 {
 	struct mapped what = {.pid = (pid_t)m->pid,
-			      .addr = m->addr,
-			      .len = m->len,
-			      .dev = (uint64_t)m->maj << 32 | m->min,
-			      .ino = m->ino,
-			      .generation = m->ino_generation,
-			      .name = m->filename};
+	                      .addr = m->addr,
+	                      .len = m->len,
+	                      .dev = (uint64_t)m->maj << 32 | m->min,
+	                      .ino = m->ino,
+	                      .generation = m->ino_generation,
+	                      .name = m->filename};
 
 	/* PERF_SAMPLE_TIME: the last word of the record */
 	memcpy(&what.ts, (const char *)m + m->header.size - sizeof(what.ts), sizeof(what.ts));

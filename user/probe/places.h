@@ -17,7 +17,8 @@
  */
 void places_attach(struct attacher *a, const char *exe);
 
-/* Only inspects the libraries: probes come when a followed process maps one, and others pay nothing until then. */
+/* Only inspects the libraries: probes come when a followed process maps one, and others pay nothing until
+ * then. */
 void places_warm(struct attacher *a);
 
 /* For `doctor`: every library, as the inspect role sees it. */

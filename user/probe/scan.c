@@ -80,7 +80,7 @@ static bool is_chosen(const struct scan *s, const struct pass *p, const struct p
 	const struct self *self = loader_self(s->loader);
 
 	return !is_ours(self, f) && (has(&p->chosen, &f->parent) || select_matches(s->selection, self, f) ||
-				     loader_follows(s->loader, &f->exec.proc));
+	                             loader_follows(s->loader, &f->exec.proc));
 }
 
 /* Follows what is chosen. */

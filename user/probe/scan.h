@@ -17,7 +17,8 @@
 struct scan_events {
 	/* A process is followed from now on: its files are urgent. It may have ended. */
 	void (*followed)(void *ctx, const struct process_facts *f);
-	/* It is one that the kernel side will tell the end of. Parents come before children; each has the same head.ts. */
+	/* It is one that the kernel side will tell the end of. Parents come before children; each has the
+	 * same head.ts. */
 	void (*found)(void *ctx, const struct process_facts *f);
 };
 

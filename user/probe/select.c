@@ -60,7 +60,8 @@ static uint64_t cgroup_id(const char *path)
 /* As a directory, else as a path in the hierarchies where they are mounted by custom. */
 static bool add_cgroup(struct select_rule *r, struct buf *ret_error)
 {
-	static const char *const mounts[] = {"", "/sys/fs/cgroup/", "/sys/fs/cgroup/unified/", "/sys/fs/cgroup/memory/"};
+	static const char *const mounts[] = {"", "/sys/fs/cgroup/", "/sys/fs/cgroup/unified/",
+	                                     "/sys/fs/cgroup/memory/"};
 	struct buf path = {0};
 
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]) && !r->cgroup; i++) {
@@ -183,7 +184,8 @@ static bool kernel_key(const struct select_rule *r, struct select_key *ret)
 		*ret = comm_key(r->text);
 	else if (r->by == SELECT_BY_CGROUP && r->cgroup)
 		*ret = (struct select_key){.kind = SELECT_CGROUP, .a = r->cgroup};
-	else if (r->by == SELECT_BY_EXE && strchr(r->text, '/') && !is_pattern(r->text) && stat(r->text, &st) == 0)
+	else if (r->by == SELECT_BY_EXE && strchr(r->text, '/') && !is_pattern(r->text) &&
+	         stat(r->text, &st) == 0)
 		*ret = (struct select_key){.kind = SELECT_EXE, .a = kernel_dev(st.st_dev), .b = st.st_ino};
 	else
 		return false;
@@ -221,7 +223,8 @@ static bool exe_matches(const char *pattern, pid_t pid)
 	return fnmatch(pattern, strchr(pattern, '/') || !base ? exe : base + 1, 0) == 0;
 }
 
-/* Whether a name in a cgroup's path holds a container id that begins so: "docker-ID.scope", "libpod-ID", "ID" … */
+/* Whether a name in a cgroup's path holds a container id that begins so: "docker-ID.scope", "libpod-ID", "ID"
+ * … */
 static bool names_container(struct slice name, const char *prefix)
 {
 	size_t digits = 0;
@@ -306,7 +309,8 @@ bool select_asked(struct selection *s, struct loader *l, pid_t pid)
 	for (size_t i = 0; i < s->n; i++) {
 		struct select_rule *r = &s->v[i];
 
-		if ((r->by == SELECT_BY_CGROUP && cgroup_is_new(r, l)) || (r->by == SELECT_BY_EXE && exe_matches(r->text, pid)) ||
+		if ((r->by == SELECT_BY_CGROUP && cgroup_is_new(r, l)) ||
+		    (r->by == SELECT_BY_EXE && exe_matches(r->text, pid)) ||
 		    (r->by == SELECT_BY_CONTAINER && container_asked(r, pid)))
 			return true;
 	}

@@ -14,10 +14,11 @@
 #include "probe/load.h"
 
 enum select_by {
-	SELECT_BY_PID,       /* a process that runs now: its id in our pid namespace */
-	SELECT_BY_CGROUP,    /* a cgroup's directory, or its path in the hierarchy; and all below it */
-	SELECT_BY_COMM,      /* the name that the kernel knows: at most 15 bytes */
-	SELECT_BY_EXE,       /* the executable: a path, a pattern as fnmatch(3) has it, or without a slash its base name */
+	SELECT_BY_PID,    /* a process that runs now: its id in our pid namespace */
+	SELECT_BY_CGROUP, /* a cgroup's directory, or its path in the hierarchy; and all below it */
+	SELECT_BY_COMM,   /* the name that the kernel knows: at most 15 bytes */
+	SELECT_BY_EXE, /* the executable: a path, a pattern as fnmatch(3) has it, or without a slash its base
+	                  name */
 	SELECT_BY_CONTAINER, /* the first digits of a container's id, which is part of its cgroups' names */
 };
 

@@ -18,7 +18,8 @@
 
 /* TLS libraries that spantap cannot listen to, by the names of their files. */
 static const char *const unsupported[] = {
-    "libgnutls.so", "libnss3.so", "libmbedtls.so", "libwolfssl.so", "libtls.so", "libbotan", "libs2n.so", "libmatrixssl.so",
+    "libgnutls.so", "libnss3.so", "libmbedtls.so", "libwolfssl.so",
+    "libtls.so",    "libbotan",   "libs2n.so",     "libmatrixssl.so",
 };
 
 /* What is remembered of a followed process. */
@@ -94,7 +95,7 @@ void status_free(struct status *s)
 
 	if (!s)
 		return;
-	map_foreach(&s->known, e)
+	map_foreach (&s->known, e)
 		known_free(e->value);
 	map_release(&s->known);
 	buf_release(&s->last);
@@ -117,7 +118,8 @@ static void note_unsupported(struct known *k, const char *name)
 		if (strcmp(k->unsupported[i], base) == 0)
 			return;
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-		if (strncmp(base, unsupported[i], strlen(unsupported[i])) == 0 && k->n_unsupported < UNSUPPORTED_MAX) {
+		if (strncmp(base, unsupported[i], strlen(unsupported[i])) == 0 &&
+		    k->n_unsupported < UNSUPPORTED_MAX) {
 			k->unsupported[k->n_unsupported++] = xstrdup(base);
 			return;
 		}
@@ -190,7 +192,7 @@ static void forget_ended(struct status *s)
 {
 	struct map_entry *e;
 
-	map_foreach(&s->known, e) {
+	map_foreach (&s->known, e) {
 		struct known *k = e->value;
 
 		if (k->round != s->round) {
@@ -208,8 +210,10 @@ static void on_followed(void *ctx, const struct followed *f)
 	if (!k || !(f->wire || f->plain || k->n_libraries || k->n_unsupported))
 		return;
 	xgrow(&t->v, &t->cap, t->n + 1, sizeof(*t->v));
-	t->v[t->n] = (struct entry){
-	    .f = *f, .known = k, .alarm = f->wire_ts && !f->plain_ts && t->now > f->wire_ts && t->now - f->wire_ts > ALARM_NS};
+	t->v[t->n] = (struct entry){.f = *f,
+	                            .known = k,
+	                            .alarm = f->wire_ts && !f->plain_ts && t->now > f->wire_ts &&
+	                                     t->now - f->wire_ts > ALARM_NS};
 	t->alarms += t->v[t->n++].alarm;
 }
 
@@ -243,7 +247,8 @@ static void add_peer(struct buf *out, const struct socket_ends *e)
 	buf_addf(out, e->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, ntohs(e->port));
 }
 
-static size_t each_peer(const struct table *t, uint32_t tgid, void (*fn)(void *ctx, const char *peer), void *ctx)
+static size_t each_peer(const struct table *t, uint32_t tgid, void (*fn)(void *ctx, const char *peer),
+                        void *ctx)
 {
 	size_t n = 0;
 
@@ -272,9 +277,11 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 		const struct file *f = library(t, k, i);
 
 		if (f && f->err) {
-			buf_addf(out, "%s cannot be probed: %s", f->name,
-				 f->err == -EOPNOTSUPP ? "it cannot be told where its functions return (see spantap doctor --exe)"
-						       : strerror(-f->err));
+			buf_addf(
+			    out, "%s cannot be probed: %s", f->name,
+			    f->err == -EOPNOTSUPP
+			        ? "it cannot be told where its functions return (see spantap doctor --exe)"
+			        : strerror(-f->err));
 			return;
 		}
 	}
@@ -284,7 +291,7 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 		buf_adds(out, "its TLS library is attached: the connection is idle, or not by this library");
 	else
 		buf_addf(out, "no TLS library that spantap knows is in it: see 'spantap doctor --exe %s'",
-			 k->exe.n ? buf_str((struct buf *)(uintptr_t)&k->exe) : "FILE");
+		         k->exe.n ? buf_str((struct buf *)(uintptr_t)&k->exe) : "FILE");
 }
 
 static void add_peer_words(void *ctx, const char *peer)
@@ -303,8 +310,8 @@ static void tell(struct table *t, struct entry *e)
 	text_escape(&comm, buf_slice(&k->comm));
 	each_peer(t, e->f.proc.tgid, add_peer_words, &peers);
 	add_remedy(&remedy, t, k);
-	buf_addf(&line, "process %u (%s): TLS on the wire%s%s, but no plaintext seen: ", e->f.proc.pid, buf_str(&comm),
-		 peers.n ? " to " : "", buf_str(&peers));
+	buf_addf(&line, "process %u (%s): TLS on the wire%s%s, but no plaintext seen: ", e->f.proc.pid,
+	         buf_str(&comm), peers.n ? " to " : "", buf_str(&peers));
 	text_escape(&line, buf_slice(&remedy));
 	t->status->alarm(t->status->ctx, buf_str(&line));
 	buf_release(&line);
@@ -339,8 +346,9 @@ static yyjson_mut_val *json_library(yyjson_mut_doc *d, const struct file *f)
 		yyjson_mut_obj_add_null(d, o, "why");
 	if (f->err)
 		add_text(d, o, "state",
-			 slice_str(f->err == -EOPNOTSUPP ? "refused: it cannot be told where its functions return"
-							 : strerror(-f->err)));
+		         slice_str(f->err == -EOPNOTSUPP
+		                       ? "refused: it cannot be told where its functions return"
+		                       : strerror(-f->err)));
 	else
 		yyjson_mut_obj_add_str(d, o, "state", f->on ? "attached" : "released");
 	return o;
@@ -411,15 +419,22 @@ static const struct {
 	const char *name;
 	enum ev_count what;
 } counts[] = {
-    {"captured_bytes", EV_COUNT_DATA_BYTES},       {"lost_bytes", EV_COUNT_DATA_LOST},
-    {"unreadable_bytes", EV_COUNT_DATA_UNREADABLE}, {"too_long_bytes", EV_COUNT_DATA_TOO_LONG},
-    {"ignored_bytes", EV_COUNT_IGNORED},           {"life_lost", EV_COUNT_LIFE_LOST},
-    {"watch_lost", EV_COUNT_WATCH_LOST},           {"conn_untracked", EV_COUNT_CONN_UNTRACKED},
-    {"call_untracked", EV_COUNT_CALL_UNTRACKED},   {"call_unreturned", EV_COUNT_CALL_UNRETURNED},
-    {"proc_untracked", EV_COUNT_PROC_UNTRACKED},   {"wire_untracked", EV_COUNT_WIRE_UNTRACKED},
+    {"captured_bytes", EV_COUNT_DATA_BYTES},
+    {"lost_bytes", EV_COUNT_DATA_LOST},
+    {"unreadable_bytes", EV_COUNT_DATA_UNREADABLE},
+    {"too_long_bytes", EV_COUNT_DATA_TOO_LONG},
+    {"ignored_bytes", EV_COUNT_IGNORED},
+    {"life_lost", EV_COUNT_LIFE_LOST},
+    {"watch_lost", EV_COUNT_WATCH_LOST},
+    {"conn_untracked", EV_COUNT_CONN_UNTRACKED},
+    {"call_untracked", EV_COUNT_CALL_UNTRACKED},
+    {"call_unreturned", EV_COUNT_CALL_UNRETURNED},
+    {"proc_untracked", EV_COUNT_PROC_UNTRACKED},
+    {"wire_untracked", EV_COUNT_WIRE_UNTRACKED},
 };
 
-static void add_totals(yyjson_mut_doc *d, yyjson_mut_val *root, const struct status_sources *src, size_t followed)
+static void add_totals(yyjson_mut_doc *d, yyjson_mut_val *root, const struct status_sources *src,
+                       size_t followed)
 {
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(d, root, "totals");
 	const struct discover_stats *ds = discover_stats(src->discover);
@@ -449,10 +464,11 @@ static void add_attached(yyjson_mut_doc *d, yyjson_mut_val *root, const struct a
 
 static void add_capabilities(yyjson_mut_doc *d, yyjson_mut_val *root, unsigned caps)
 {
-	static const char *const names[] = {"uprobe.multi", "uprobe.session", "cookies", "bpf_loop", "exact records",
-					    "return probes"};
+	static const char *const names[] = {"uprobe.multi", "uprobe.session", "cookies",
+	                                    "bpf_loop",     "exact records",  "return probes"};
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(d, root, "capabilities");
-	yyjson_mut_val *used = yyjson_mut_obj_add_arr(d, o, "used"), *missing = yyjson_mut_obj_add_arr(d, o, "missing");
+	yyjson_mut_val *used = yyjson_mut_obj_add_arr(d, o, "used"),
+	               *missing = yyjson_mut_obj_add_arr(d, o, "missing");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		yyjson_mut_arr_add_str(d, caps >> i & 1 ? used : missing, names[i]);

@@ -17,12 +17,13 @@
 
 #include "probe/discover.h"
 
-#define STATUS_PROCESSES_MAX 100  /* listed; those with an alarm, then those with most connections, come first */
-#define STATUS_KNOWN_MAX     4096 /* processes whose program is remembered */
-#define STATUS_LOOKS_MAX     64   /* processes looked at in one go */
-#define STATUS_LOOK_NS       30000000000ull /* a process is looked at anew after so long */
-#define STATUS_PEERS_MAX     4
-#define STATUS_JSON_MAX      (59 * 1024) /* fits a message */
+#define STATUS_PROCESSES_MAX                                                                                 \
+	100                   /* listed; those with an alarm, then those with most connections, come first */
+#define STATUS_KNOWN_MAX 4096 /* processes whose program is remembered */
+#define STATUS_LOOKS_MAX 64   /* processes looked at in one go */
+#define STATUS_LOOK_NS   30000000000ull /* a process is looked at anew after so long */
+#define STATUS_PEERS_MAX 4
+#define STATUS_JSON_MAX  (59 * 1024) /* fits a message */
 
 /* A connection has been there for so long, and nothing of it has passed the probes. */
 #define ALARM_NS 5000000000ull

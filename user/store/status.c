@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -29,14 +30,37 @@ static pid_t lock_holder(const char *dir)
 		unsigned long long ino;
 		int pid;
 
-		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%llu", &pid, &maj, &min, &ino) == 4 && ino == st.st_ino &&
-		    makedev(maj, min) == st.st_dev)
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%llu", &pid, &maj, &min, &ino) == 4 &&
+		    ino == st.st_ino && makedev(maj, min) == st.st_dev)
 			holder = pid;
 	}
 	if (locks)
 		fclose(locks);
 	buf_release(&path);
 	return holder;
+}
+
+/*
+ * Some file systems keep such locks elsewhere (FUSE, NFS).  Then the lock is
+ * tried, but only when the process that wrote its id into it lives.
+ */
+static pid_t remote_holder(const char *dir)
+{
+	struct buf path = {0};
+	char text[16] = "", process[32];
+	pid_t holder = 0;
+
+	buf_addf(&path, "%s/lock", dir);
+	int fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+		holder = (pid_t)atoi(text);
+	snprintf(process, sizeof(process), "/proc/%d", holder);
+	if (holder > 0 && (access(process, F_OK) || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK))
+		holder = 0;
+	if (fd >= 0)
+		close(fd);
+	buf_release(&path);
+	return holder > 0 ? holder : 0;
 }
 
 static int read_file(const char *path, struct buf *out)
@@ -66,8 +90,8 @@ int store_status(const char *dir, struct buf *out, pid_t *ret_writer, struct buf
 		buf_addf(ret_error, "no capture has written to '%s' yet", dir);
 	else if (err)
 		buf_addf(ret_error, "cannot read '%s': %s", buf_str(&path), strerror(-err));
-	else
-		*ret_writer = lock_holder(dir);
+	else if ((*ret_writer = lock_holder(dir)) == 0)
+		*ret_writer = remote_holder(dir);
 	buf_release(&path);
 	return err;
 }
