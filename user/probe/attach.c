@@ -236,7 +236,8 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	uint64_t now = clock_boot_ns(), delay = since ? now - since : 0;
 	const struct target *t = f->target;
 
-	f->attached = delay > ATTACH_IN_TIME_NS ? now : 0;
+	/* Placing takes time too, on a busy host much: where SSL_new is seen, a connection proves by it that it is whole. */
+	f->attached = delay > ATTACH_IN_TIME_NS || (since && t->offset[TARGET_NEW]) ? now : 0;
 	f->err = attach(a, f, fd, t, f->attached);
 	if (f->err) {
 		a->stats.failed++;
