@@ -38,6 +38,7 @@
 
 #define START_MS        15000 /* a role has to be ready by then */
 #define SWEEP_MS        200   /* after a process ended: report and forget its connections */
+#define LIVE_SWEEP_NS 5000000000ull /* between two looks at live connections */
 #define TICK_MS       1000  /* what is done from time to time is looked at so often */
 #define DRAIN_NS        2000000000ull /* after CMD ended, for what the rings still hold */
 #define FLUSH_NS        300000000000ull /* after CMD ended, for decode and sink to write what they hold; a signal ends it */
@@ -82,6 +83,7 @@ struct probe {
 	bool cmd_ended, stopped, ending, end_sent, impatient;
 	bool sweep_due;
 	uint64_t sweep_at;
+	uint64_t touched; /* bytes lost or ignored at the last sweep */
 	uint64_t life_lost; /* told to decode */
 	uint64_t not_told;  /* records of processes found that decode did not take */
 	uint64_t judged_since;
@@ -488,10 +490,18 @@ static void report_life_lost(struct probe *p)
 		p->life_lost = lost;
 }
 
+/* Live connections too when anything was lost or ignored since the last time: a hole at the tail has no other witness. */
 static void sweep(struct probe *p)
 {
-	p->sweep_due = false;
-	loader_sweep(p->loader, false, send_totals, p);
+	const struct loader *l = p->loader;
+	uint64_t touched = loader_count(l, EV_COUNT_DATA_LOST) + loader_count(l, EV_COUNT_DATA_TOO_LONG) +
+			   loader_count(l, EV_COUNT_DATA_UNREADABLE) + loader_count(l, EV_COUNT_IGNORED);
+	int err = loader_sweep(p->loader, touched == p->touched ? SWEEP_OVER : SWEEP_TOUCHED, send_totals, p);
+
+	p->sweep_at = clock_boot_ns() + (err ? SWEEP_MS * 1000000ull : LIVE_SWEEP_NS);
+	p->sweep_due = err;
+	if (!err)
+		p->touched = touched;
 	report_life_lost(p);
 }
 
@@ -576,7 +586,7 @@ static void turn(struct probe *p, int ms)
 	hear(p, &p->sink);
 	reap(p);
 	restart_decode(p);
-	if (p->loader && p->sweep_due && clock_boot_ns() >= p->sweep_at)
+	if (p->loader && clock_boot_ns() >= p->sweep_at)
 		sweep(p);
 	if (p->discover)
 		discover_tick(p->discover);
@@ -605,7 +615,7 @@ static void send_end(struct probe *p)
 	struct last_totals t = {p, clock_boot_ns() + DRAIN_NS};
 
 	if (p->loader) {
-		loader_sweep(p->loader, true, send_last_totals, &t);
+		loader_sweep(p->loader, SWEEP_ALL, send_last_totals, &t);
 		report_life_lost(p);
 	}
 	struct sink_summary s = count_up(p);

@@ -454,16 +454,17 @@ static void each_entry(const struct bpf_map *map, size_t key_size, void (*fn)(vo
 	}
 }
 
-struct sweep {
+struct sweep_state {
 	struct loader *loader;
-	bool all;
+	enum sweep which;
 	loader_emit emit;
 	void *ctx;
+	int err;
 };
 
 static void sweep_one(void *ctx, const void *entry)
 {
-	struct sweep *s = ctx;
+	struct sweep_state *s = ctx;
 	int conns = bpf_map__fd(s->loader->bpf->maps.conns);
 	struct conn_key key;
 	struct conn_state c;
@@ -472,7 +473,8 @@ static void sweep_one(void *ctx, const void *entry)
 	if (bpf_map_lookup_elem(conns, &key, &c))
 		return;
 	bool over = c.flags & EV_CONN_FREED || !loader_follows(s->loader, &c.proc);
-	if (!over && !s->all)
+	bool touched = c.lost[0] | c.lost[1] | c.ignored[0] | c.ignored[1];
+	if (!over && s->which != SWEEP_ALL && !(touched && s->which == SWEEP_TOUCHED))
 		return;
 	struct ev_conn rec = {
 	    .head = {.type = EV_TOTALS, .size = sizeof(rec), .ts = clock_boot_ns()},
@@ -483,15 +485,19 @@ static void sweep_one(void *ctx, const void *entry)
 	    .lib = c.lib,
 	    .flags = c.flags | (over ? EV_CONN_FREED : 0),
 	};
-	if (s->emit(s->ctx, &rec) == 0 && over)
+	int err = s->emit(s->ctx, &rec);
+	if (err)
+		s->err = err;
+	else if (over)
 		bpf_map_delete_elem(conns, &key);
 }
 
-void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx)
+int loader_sweep(struct loader *l, enum sweep which, loader_emit emit, void *ctx)
 {
-	struct sweep s = {l, all, emit, ctx};
+	struct sweep_state s = {.loader = l, .which = which, .emit = emit, .ctx = ctx};
 
 	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), sweep_one, &s);
+	return s.err;
 }
 
 void loader_judge(struct loader *l, const struct verdict *v)

@@ -87,13 +87,18 @@ void loader_stop(struct loader *l);     /* record nothing more; cheap and at onc
 
 /* --- connections --- */
 
+enum sweep {
+	SWEEP_OVER,    /* connections that have ended, or whose process is gone */
+	SWEEP_TOUCHED, /* and those of which something was lost or ignored */
+	SWEEP_ALL,
+};
+
 /*
- * Connections whose process is gone (all: every connection) as EV_TOTALS
- * records.  Those of processes that are gone are forgotten when `emit` took
- * them (returned 0).
+ * Connections as EV_TOTALS records.  Those that are over are forgotten when
+ * `emit` took them (returned 0). 0, or what `emit` returned last that was not.
  */
 typedef int (*loader_emit)(void *ctx, const struct ev_conn *rec);
-void loader_sweep(struct loader *l, bool all, loader_emit emit, void *ctx);
+int loader_sweep(struct loader *l, enum sweep which, loader_emit emit, void *ctx);
 
 /* User space's verdict on a connection. */
 void loader_judge(struct loader *l, const struct verdict *v);

@@ -203,7 +203,7 @@ const struct ours_report *ours_stop(struct ours *o)
 	int status;
 
 	loader_stop(o->loader);
-	loader_sweep(o->loader, true, send_totals, o);
+	loader_sweep(o->loader, SWEEP_ALL, send_totals, o);
 	r->produced = loader_count(o->loader, EV_COUNT_DATA_BYTES);
 	r->ring_lost = loader_count(o->loader, EV_COUNT_DATA_LOST);
 	r->other_lost = loader_count(o->loader, EV_COUNT_DATA_UNREADABLE) +
