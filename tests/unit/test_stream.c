@@ -44,13 +44,13 @@ static const struct stream_events events = {on_open, on_bytes, on_gap, on_close}
 
 static const struct ev_proc proc = {.start = 100, .tgid = 7, .pid = 7};
 
-static void give(struct streams *ss, uint64_t tls, uint64_t gen, enum ev_dir dir, uint64_t offset, const char *text,
-		 unsigned flags, bool poison)
+static void give_at(struct streams *ss, uint64_t ts, uint64_t tls, uint64_t gen, enum ev_dir dir, uint64_t offset,
+		    const char *text, unsigned flags, bool poison)
 {
 	size_t n = strlen(text);
 	struct ev_data *rec = xcalloc(1, sizeof(*rec) + n);
 
-	rec->head = (struct ev_head){.type = EV_DATA, .size = (uint32_t)(sizeof(*rec) + n), .ts = 1000 + offset};
+	rec->head = (struct ev_head){.type = EV_DATA, .size = (uint32_t)(sizeof(*rec) + n), .ts = ts};
 	rec->conn = (struct ev_conn_id){.tls = tls, .gen = gen, .proc = proc};
 	rec->offset = offset;
 	rec->len = (uint32_t)n;
@@ -64,14 +64,25 @@ static void give(struct streams *ss, uint64_t tls, uint64_t gen, enum ev_dir dir
 	free(rec);
 }
 
-static void totals(struct streams *ss, uint64_t tls, uint64_t gen, uint64_t w, uint64_t r, unsigned flags)
+static void give(struct streams *ss, uint64_t tls, uint64_t gen, enum ev_dir dir, uint64_t offset, const char *text,
+		 unsigned flags, bool poison)
 {
-	struct ev_conn rec = {.head = {.type = EV_TOTALS, .size = sizeof(rec), .ts = 5000},
+	give_at(ss, 1000 + offset, tls, gen, dir, offset, text, flags, poison);
+}
+
+static void totals_at(struct streams *ss, uint64_t ts, uint64_t tls, uint64_t gen, uint64_t w, uint64_t r, unsigned flags)
+{
+	struct ev_conn rec = {.head = {.type = EV_TOTALS, .size = sizeof(rec), .ts = ts},
 			      .conn = {.tls = tls, .gen = gen, .proc = proc},
 			      .produced = {w, r},
 			      .flags = flags};
 
 	streams_conn(ss, &rec);
+}
+
+static void totals(struct streams *ss, uint64_t tls, uint64_t gen, uint64_t w, uint64_t r, unsigned flags)
+{
+	totals_at(ss, 5000, tls, gen, w, r, flags);
 }
 
 static void expect(struct streams *ss, const char *want)
@@ -180,6 +191,120 @@ static void a_wholly_lost_connection_is_known(void **state)
 	expect(ss, "open a\na > gap 100 ring full\na < gap 200 ring full\na close 5000 incomplete\n");
 }
 
+#define LATER (STREAM_CLOSE_GRACE + 1)
+
+/* The sweep takes the faster way: what it counts is still on its way. */
+static void totals_ahead_of_their_bytes_are_no_hole(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	give_at(ss, 1000, 0xa, 1, EV_DIR_WRITE, 0, "abc", 0, false);
+	totals_at(ss, 2000, 0xa, 1, 9, 2, 0);
+	give_at(ss, 1999, 0xa, 1, EV_DIR_WRITE, 3, "def", 0, false);
+	streams_expire(ss, UINT64_MAX); /* whatever the time is: the decoder may be behind */
+	totals_at(ss, 2001, 0xa, 1, 9, 2, 0);
+	give_at(ss, 2000, 0xa, 1, EV_DIR_WRITE, 6, "ghi", 0, false);
+	give_at(ss, 1998, 0xa, 1, EV_DIR_READ, 0, "xy", 0, false);
+	totals_at(ss, 2000 + LATER, 0xa, 1, 9, 2, 0);
+	give_at(ss, 2000 + LATER, 0xb, 1, EV_DIR_READ, 0, "z", 0, false);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 0);
+	streams_finish(ss, 9000);
+	assert_non_null(strstr(buf_str(&heard), "a > abc\na > def\na > ghi\na < xy\n"));
+	assert_null(strstr(buf_str(&heard), "gap"));
+	buf_release(&heard);
+	streams_free(ss);
+}
+
+/* A data record of another connection, younger than the totals: the ring is read in order. */
+static void bytes_that_never_come_are_a_hole_of_the_live_connection(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	give_at(ss, 1000, 0xa, 1, EV_DIR_WRITE, 0, "abc", 0, false);
+	totals_at(ss, 2000, 0xa, 1, 10, 4, 0);
+	give_at(ss, 2000 + STREAM_CLOSE_GRACE, 0xb, 1, EV_DIR_READ, 0, "1", 0, false); /* not yet */
+	totals_at(ss, 2500, 0xa, 1, 12, 4, 0); /* two bytes more, the first ones are still due */
+	give_at(ss, 2000 + LATER, 0xb, 1, EV_DIR_READ, 1, "2", 0, false);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 7 + 4);
+	give_at(ss, 2001 + LATER, 0xa, 1, EV_DIR_WRITE, 10, "kl", 0, false);
+	give_at(ss, 3000 + LATER, 0xb, 1, EV_DIR_READ, 2, "3", 0, false);
+	give_at(ss, 3000 + LATER, 0xa, 1, EV_DIR_WRITE, 12, "mn", 0, false);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 7 + 4);
+	totals_at(ss, 4000 + LATER, 0xa, 1, 14, 4, EV_CONN_FREED);
+	totals_at(ss, 4000 + LATER, 0xb, 1, 0, 3, EV_CONN_FREED);
+	assert_int_equal(streams_stats(ss)->open, 0);
+	expect(ss, "open a\na > abc\nopen b\nb < 1\nb < 2\na > gap 7 ring full\na < gap 4 ring full\n"
+		   "a > kl\nb < 3\na > mn\na close 1000004001\nb close 1000004001\n");
+}
+
+/* In silence the next sweep tells: the rings were read before it. */
+static void a_later_sweep_shows_a_hole(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	give_at(ss, 1000, 0xa, 1, EV_DIR_WRITE, 0, "abc", 0, false);
+	totals_at(ss, 2000, 0xa, 1, 5, 0, 0);
+	totals_at(ss, 2000 + STREAM_CLOSE_GRACE, 0xa, 1, 5, 0, 0);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 0);
+	totals_at(ss, 2000 + LATER, 0xa, 1, 8, 0, 0); /* of the three more nothing is known yet */
+	assert_int_equal(streams_stats(ss)->lost_bytes, 2);
+	give_at(ss, 1999 + LATER, 0xa, 1, EV_DIR_WRITE, 5, "fgh", 0, false);
+	totals_at(ss, 2000 + 2 * LATER, 0xa, 1, 8, 0, 0);
+	streams_finish(ss, 9000);
+	expect(ss, "open a\na > abc\na > gap 2 ring full\na > fgh\na close 9000 incomplete\n");
+}
+
+/* The close took the faster way: the sweep before it must not open the connection again. */
+static void totals_behind_the_close_are_ignored(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	give_at(ss, 1000, 0xa, 1, EV_DIR_WRITE, 0, "abc", 0, false);
+	totals_at(ss, 2001, 0xa, 1, 3, 0, EV_CONN_FREED);
+	totals_at(ss, 2000, 0xa, 1, 3, 0, 0);
+	give_at(ss, 2000 + LATER, 0xb, 1, EV_DIR_READ, 0, "1", 0, false);
+	totals_at(ss, 2000 + LATER, 0xb, 1, 0, 1, 0); /* the next sweep does not name it */
+	streams_finish(ss, 9000);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 0);
+	expect(ss, "open a\na > abc\na close 2001\nopen b\nb < 1\nb close 9000 incomplete\n");
+}
+
+static void a_wholly_lost_connection_that_lives_is_known(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	totals_at(ss, 2000, 0xa, 1, 7, 1, 0);
+	assert_int_equal(streams_stats(ss)->open, 0);
+	totals_at(ss, 2000 + LATER, 0xa, 1, 9, 1, 0);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 8);
+	totals_at(ss, 2000 + LATER, 0xb, 1, 5, 0, 0); /* in the last sweep only */
+	streams_finish(ss, 9000);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 10 + 5);
+	assert_int_equal(streams_stats(ss)->conns, 2);
+	buf_release(&heard);
+	streams_free(ss);
+}
+
+/* Many connections that are closed before their totals come: nothing grows. */
+static void unseen_connections_are_bounded(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+
+	(void)state;
+	for (uint64_t i = 0; i < 20 * STREAMS_UNSEEN_MAX; i++)
+		totals_at(ss, 1000 + i * 100000000, i, 1, 7, 1, 0);
+	assert_int_equal(streams_stats(ss)->open, 0);
+	streams_finish(ss, 9000);
+	assert_true(streams_stats(ss)->conns < STREAMS_UNSEEN_MAX);
+	buf_release(&heard);
+	streams_free(ss);
+}
+
 static void offsets_that_overflow_are_survived(void **state)
 {
 	struct streams *ss = streams_new(&events, NULL);
@@ -204,6 +329,12 @@ int main(void)
 	    cmocka_unit_test(an_exit_closes_what_the_process_had),
 	    cmocka_unit_test(repeated_bytes_pass_once),
 	    cmocka_unit_test(a_wholly_lost_connection_is_known),
+	    cmocka_unit_test(totals_ahead_of_their_bytes_are_no_hole),
+	    cmocka_unit_test(bytes_that_never_come_are_a_hole_of_the_live_connection),
+	    cmocka_unit_test(a_later_sweep_shows_a_hole),
+	    cmocka_unit_test(totals_behind_the_close_are_ignored),
+	    cmocka_unit_test(a_wholly_lost_connection_that_lives_is_known),
+	    cmocka_unit_test(unseen_connections_are_bounded),
 	    cmocka_unit_test(offsets_that_overflow_are_survived),
 	};
 

@@ -2,6 +2,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/alloc.h"
 #include "base/map.h"
@@ -9,7 +10,8 @@
 
 struct direction {
 	uint64_t next;     /* offset of the first byte not yet delivered or reported lost */
-	uint64_t produced; /* as the kernel counted, when `counted` */
+	uint64_t produced; /* as the kernel counted last, when `counted` */
+	uint64_t due;      /* as it counted at due_ts */
 };
 
 struct conn {
@@ -18,17 +20,32 @@ struct conn {
 	bool counted; /* the kernel's totals are known */
 	bool closing; /* nothing more will be produced */
 	uint64_t close_ts;
+	uint64_t counted_ts, due_ts; /* when the kernel counted */
+	bool is_due;                 /* bytes counted at due_ts have not come yet */
 	void *down;
-	struct conn *proc_next, **proc_at;   /* connections of the same process */
-	struct conn *close_next, **close_at; /* connections that are closing */
+	LIST_ENTRY(conn) in_proc;    /* connections of the same process */
+	LIST_ENTRY(conn) in_closing; /* connections that are closing */
+	TAILQ_ENTRY(conn) in_due;    /* live connections of which bytes are due, the longest due first */
+};
+
+LIST_HEAD(conn_list, conn);
+
+/* A connection of which only totals came: it is wholly lost, or has been closed since the sweep. */
+struct unseen {
+	struct ev_conn first, last;
 };
 
 struct streams {
 	const struct stream_events *ev;
 	void *ctx;
-	struct map conns; /* struct conn_key -> struct conn */
-	struct map procs; /* struct proc_key -> struct proc */
-	struct conn *closing;
+	struct map conns;  /* struct conn_key -> struct conn */
+	struct map procs;  /* struct proc_key -> struct proc */
+	struct map unseen; /* struct conn_key -> struct unseen */
+	struct conn_list closing;
+	TAILQ_HEAD(, conn) due;
+	uint64_t newest;    /* time of the newest data record */
+	uint64_t swept;     /* of the newest totals of a live connection */
+	uint64_t forgot_at; /* `swept` when unseen connections were forgotten last */
 	struct stream_stats stats;
 };
 
@@ -43,7 +60,7 @@ struct proc_key {
 };
 
 struct proc {
-	struct conn *conns;
+	struct conn_list conns;
 };
 
 const char *gap_cause_name(enum gap_cause cause)
@@ -69,7 +86,14 @@ struct streams *streams_new(const struct stream_events *ev, void *ctx)
 
 	ss->ev = ev;
 	ss->ctx = ctx;
+	LIST_INIT(&ss->closing);
+	TAILQ_INIT(&ss->due);
 	return ss;
+}
+
+static bool older(uint64_t ts, uint64_t than, uint64_t by)
+{
+	return than > ts && than - ts > by;
 }
 
 static struct conn_key key_of(const struct ev_conn_id *id)
@@ -89,7 +113,8 @@ static struct conn *conn_find(struct streams *ss, const struct ev_conn_id *id)
 	return map_get(&ss->conns, &key, sizeof(key));
 }
 
-static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, uint64_t ts, unsigned lib, unsigned flags)
+static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, uint64_t ts, unsigned lib,
+                              unsigned flags)
 {
 	if (ss->conns.n >= STREAMS_MAX) {
 		ss->stats.refused++;
@@ -98,10 +123,10 @@ static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, u
 
 	struct conn *c = xcalloc(1, sizeof(*c));
 	c->info = (struct conn_info){.id = *id,
-				     .lib = (enum ev_lib)lib,
-				     .late = flags & EV_CONN_LATE,
-				     .resumed = flags & EV_CONN_RESUMED,
-				     .first_ts = ts};
+	                             .lib = (enum ev_lib)lib,
+	                             .late = flags & EV_CONN_LATE,
+	                             .resumed = flags & EV_CONN_RESUMED,
+	                             .first_ts = ts};
 
 	struct conn_key key = key_of(id);
 	map_put(&ss->conns, &key, sizeof(key), c);
@@ -110,13 +135,11 @@ static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, u
 	struct proc *p = map_get(&ss->procs, &pk, sizeof(pk));
 	if (!p) {
 		p = xcalloc(1, sizeof(*p));
+		LIST_INIT(&p->conns);
 		map_put(&ss->procs, &pk, sizeof(pk), p);
 	}
-	c->proc_next = p->conns;
-	if (p->conns)
-		p->conns->proc_at = &c->proc_next;
-	c->proc_at = &p->conns;
-	p->conns = c;
+	LIST_INSERT_HEAD(&p->conns, c, in_proc);
+	free(map_del(&ss->unseen, &key, sizeof(key)));
 
 	ss->stats.conns++;
 	ss->stats.open++;
@@ -125,7 +148,8 @@ static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, u
 }
 
 /* Reports bytes up to `to` as missing. */
-static void gap_to(struct streams *ss, struct conn *c, enum ev_dir dir, uint64_t ts, uint64_t to, enum gap_cause cause)
+static void gap_to(struct streams *ss, struct conn *c, enum ev_dir dir, uint64_t ts, uint64_t to,
+                   enum gap_cause cause)
 {
 	struct direction *d = &c->dir[dir];
 
@@ -142,25 +166,61 @@ static bool whole(const struct conn *c)
 	return c->counted && c->dir[0].next >= c->dir[0].produced && c->dir[1].next >= c->dir[1].produced;
 }
 
+static void not_due(struct streams *ss, struct conn *c)
+{
+	if (c->is_due)
+		TAILQ_REMOVE(&ss->due, c, in_due);
+	c->is_due = false;
+}
+
+/* Whether what was counted at due_ts has come; if so, what was counted since is due. */
+static void watch(struct streams *ss, struct conn *c)
+{
+	if (c->is_due && (c->dir[0].next < c->dir[0].due || c->dir[1].next < c->dir[1].due))
+		return;
+	not_due(ss, c);
+	if (c->closing || !c->counted || whole(c))
+		return;
+	c->is_due = true;
+	c->due_ts = c->counted_ts;
+	c->dir[0].due = c->dir[0].produced;
+	c->dir[1].due = c->dir[1].produced;
+	TAILQ_INSERT_TAIL(&ss->due, c, in_due);
+}
+
+/* What is due will not come any more. */
+static void give_up(struct streams *ss, struct conn *c)
+{
+	for (int dir = 0; dir < 2; dir++)
+		gap_to(ss, c, (enum ev_dir)dir, c->due_ts, c->dir[dir].due, GAP_RING);
+	watch(ss, c);
+}
+
+/* The data ring is read in order: what was counted long before its newest record is not on its way. */
+static void data_time(struct streams *ss, uint64_t ts)
+{
+	struct conn *c;
+
+	ss->newest = ts > ss->newest ? ts : ss->newest;
+	while ((c = TAILQ_FIRST(&ss->due)) && older(c->due_ts, ss->newest, STREAM_CLOSE_GRACE))
+		give_up(ss, c);
+}
+
 static void conn_end(struct streams *ss, struct conn *c, uint64_t ts, bool complete)
 {
 	for (int dir = 0; dir < 2 && c->counted; dir++)
 		gap_to(ss, c, (enum ev_dir)dir, ts, c->dir[dir].produced, GAP_RING);
 	ss->ev->close(c->down, ts, complete);
 
-	*c->proc_at = c->proc_next;
-	if (c->proc_next)
-		c->proc_next->proc_at = c->proc_at;
+	LIST_REMOVE(c, in_proc);
 	struct proc_key pk = proc_key_of(&c->info.id.proc);
 	struct proc *p = map_get(&ss->procs, &pk, sizeof(pk));
-	if (p && !p->conns)
+	if (p && LIST_EMPTY(&p->conns))
 		free(map_del(&ss->procs, &pk, sizeof(pk)));
 
-	if (c->closing) {
-		*c->close_at = c->close_next;
-		if (c->close_next)
-			c->close_next->close_at = c->close_at;
-	}
+	if (c->closing)
+		LIST_REMOVE(c, in_closing);
+	not_due(ss, c);
 	struct conn_key key = key_of(&c->info.id);
 	map_del(&ss->conns, &key, sizeof(key));
 	ss->stats.open--;
@@ -173,11 +233,8 @@ static void conn_closing(struct streams *ss, struct conn *c, uint64_t ts)
 		return;
 	c->closing = true;
 	c->close_ts = ts;
-	c->close_next = ss->closing;
-	if (ss->closing)
-		ss->closing->close_at = &c->close_next;
-	c->close_at = &ss->closing;
-	ss->closing = c;
+	not_due(ss, c);
+	LIST_INSERT_HEAD(&ss->closing, c, in_closing);
 }
 
 static enum gap_cause hole_cause(const struct ev_data *rec, bool poison)
@@ -195,7 +252,8 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 
 	if (!c)
 		c = conn_open(ss, &rec->conn, ts, rec->lib,
-			      (rec->flags & EV_DATA_LATE ? EV_CONN_LATE : 0) | (rec->flags & EV_DATA_RESUMED ? EV_CONN_RESUMED : 0));
+		              (rec->flags & EV_DATA_LATE ? EV_CONN_LATE : 0) |
+		                  (rec->flags & EV_DATA_RESUMED ? EV_CONN_RESUMED : 0));
 	if (!c)
 		return;
 	c->info.lib = (enum ev_lib)rec->lib;
@@ -223,16 +281,20 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 	}
 	if (c->closing && whole(c))
 		conn_end(ss, c, c->close_ts > ts ? c->close_ts : ts, true);
+	else if (c->is_due)
+		watch(ss, c);
 }
 
 void streams_data(struct streams *ss, const struct ev_data *rec)
 {
 	data(ss, rec, false);
+	data_time(ss, rec->head.ts);
 }
 
 void streams_poison(struct streams *ss, const struct ev_data *rec)
 {
 	data(ss, rec, true);
+	data_time(ss, rec->head.ts);
 }
 
 void streams_peer(struct streams *ss, const struct ev_peer *rec)
@@ -265,43 +327,140 @@ void *streams_find(struct streams *ss, const struct ev_conn_id *id)
 	return c ? c->down : NULL;
 }
 
+static void count(struct conn *c, const struct ev_conn *rec)
+{
+	c->counted = true;
+	if (rec->head.ts > c->counted_ts)
+		c->counted_ts = rec->head.ts;
+	for (int dir = 0; dir < 2; dir++)
+		if (rec->produced[dir] > c->dir[dir].produced)
+			c->dir[dir].produced = rec->produced[dir];
+}
+
+/* Forgets those that the sweeps no longer name. */
+static void forget_unseen(struct streams *ss)
+{
+	struct map_entry *e;
+
+	if (!older(ss->forgot_at, ss->swept, STREAM_CLOSE_GRACE))
+		return;
+	ss->forgot_at = ss->swept;
+	map_foreach (&ss->unseen, e) {
+		struct unseen *u = e->value;
+
+		if (!older(u->last.head.ts, ss->swept, STREAMS_UNSEEN_NS))
+			continue;
+		free(u);
+		map_del(&ss->unseen, e->key, e->key_len);
+	}
+}
+
+/* Notes the totals; those of an earlier sweep when there was one, so that the connection is live indeed. */
+static const struct ev_conn *unseen_since(struct streams *ss, const struct ev_conn *rec)
+{
+	struct conn_key key = key_of(&rec->conn);
+	struct unseen *u = map_get(&ss->unseen, &key, sizeof(key));
+
+	if (!u) {
+		if (ss->unseen.n >= STREAMS_UNSEEN_MAX)
+			forget_unseen(ss);
+		if (ss->unseen.n >= STREAMS_UNSEEN_MAX)
+			return NULL;
+		u = xcalloc(1, sizeof(*u));
+		u->first = *rec;
+		map_put(&ss->unseen, &key, sizeof(key), u);
+	}
+	u->last = *rec;
+	return older(u->first.head.ts, rec->head.ts, STREAM_CLOSE_GRACE) ? &u->first : NULL;
+}
+
+static struct conn *conn_of_totals(struct streams *ss, const struct ev_conn *rec)
+{
+	const struct ev_conn *before = rec;
+
+	if (rec->produced[0] + rec->produced[1] == 0)
+		return NULL;
+	if (!(rec->flags & EV_CONN_FREED) && !(before = unseen_since(ss, rec)))
+		return NULL;
+
+	struct ev_conn first = *before; /* it goes when the connection opens */
+	struct conn *c = conn_open(ss, &rec->conn, first.head.ts, rec->lib, first.flags);
+	if (c)
+		count(c, &first);
+	return c;
+}
+
+static void live_totals(struct streams *ss, struct conn *c, const struct ev_conn *rec)
+{
+	watch(ss, c);
+	/* Rings are read before totals are taken: what an earlier sweep counted has been through. */
+	if (c->is_due && older(c->due_ts, rec->head.ts, STREAM_CLOSE_GRACE))
+		give_up(ss, c);
+	count(c, rec);
+	watch(ss, c);
+}
+
 void streams_conn(struct streams *ss, const struct ev_conn *rec)
 {
 	struct conn *c = conn_find(ss, &rec->conn);
+	bool freed = rec->flags & EV_CONN_FREED;
 
-	if (!c && rec->produced[0] + rec->produced[1] == 0)
-		return;
+	if (!freed && rec->head.ts > ss->swept)
+		ss->swept = rec->head.ts;
 	if (!c)
-		c = conn_open(ss, &rec->conn, rec->head.ts, rec->lib, rec->flags);
+		c = conn_of_totals(ss, rec);
 	if (!c)
 		return;
-	c->counted = true;
-	c->dir[0].produced = rec->produced[0];
-	c->dir[1].produced = rec->produced[1];
-	if (rec->flags & EV_CONN_FREED) {
-		conn_closing(ss, c, rec->head.ts);
-		if (whole(c))
-			conn_end(ss, c, rec->head.ts, true);
+	if (!freed && !c->closing) {
+		live_totals(ss, c, rec);
+		return;
 	}
+	count(c, rec);
+	if (freed)
+		conn_closing(ss, c, rec->head.ts);
+	if (c->closing && whole(c))
+		conn_end(ss, c, c->close_ts, true);
 }
 
 void streams_exit(struct streams *ss, const struct ev_proc *proc, uint64_t ts)
 {
 	struct proc_key pk = proc_key_of(proc);
 	struct proc *p = map_get(&ss->procs, &pk, sizeof(pk));
+	struct conn *c;
 
-	for (struct conn *c = p ? p->conns : NULL; c; c = c->proc_next)
-		conn_closing(ss, c, ts);
+	if (!p)
+		return;
+	LIST_FOREACH(c, &p->conns, in_proc)
+	conn_closing(ss, c, ts);
 }
 
 void streams_expire(struct streams *ss, uint64_t now)
 {
-	struct conn *next;
+	struct conn *c, *next;
 
-	for (struct conn *c = ss->closing; c; c = next) {
-		next = c->close_next;
+	for (c = LIST_FIRST(&ss->closing); c; c = next) {
+		next = LIST_NEXT(c, in_closing);
 		if (now - c->close_ts > STREAM_CLOSE_GRACE && now > c->close_ts)
 			conn_end(ss, c, c->close_ts, !c->counted || whole(c));
+	}
+}
+
+/* Those that the last sweep names were live then, and nothing of them came. */
+static void open_unseen(struct streams *ss)
+{
+	struct map_entry *e;
+
+	map_foreach (&ss->unseen, e) {
+		struct unseen *u = e->value;
+		const struct ev_conn *last = &u->last;
+		bool lives = !older(last->head.ts, ss->swept, STREAM_CLOSE_GRACE);
+
+		map_del(&ss->unseen, e->key, e->key_len);
+		struct conn *c =
+		    lives ? conn_open(ss, &last->conn, last->head.ts, last->lib, last->flags) : NULL;
+		if (c)
+			count(c, last);
+		free(u);
 	}
 }
 
@@ -309,7 +468,8 @@ void streams_finish(struct streams *ss, uint64_t ts)
 {
 	struct map_entry *e;
 
-	map_foreach(&ss->conns, e) {
+	open_unseen(ss);
+	map_foreach (&ss->conns, e) {
 		struct conn *c = e->value;
 
 		conn_end(ss, c, c->closing ? c->close_ts : ts, c->closing && (!c->counted || whole(c)));
@@ -328,5 +488,6 @@ void streams_free(struct streams *ss)
 	streams_finish(ss, 0);
 	map_release(&ss->conns);
 	map_release(&ss->procs);
+	map_release(&ss->unseen);
 	free(ss);
 }

@@ -7,6 +7,15 @@
  * totals record proves one at the tail.  Nothing downstream ever sees bytes
  * out of order, twice, or joined over a hole without a gap() in between.
  *
+ * Totals of a live connection (user space sweeps the kernel's table every few
+ * seconds) may come before the bytes that they count: the rings and the sweep
+ * take different ways, and the decoder may be far behind.  A hole at its tail
+ * is reported when the bytes have not come and a data record, of whatever
+ * connection, or a later sweep is STREAM_CLOSE_GRACE younger than the totals.
+ * Time is that of the records: a decoder that is behind sees no hole.  Totals
+ * of a connection that is not known may also be older than its close, which
+ * took the faster way: only a second sweep that names it shows that it lives.
+ *
  * A connection that was closed while its last data records are still on their
  * way (the rings are read one after the other) is finished when both directions
  * are whole, or by streams_expire().
@@ -33,13 +42,13 @@ const char *gap_cause_name(enum gap_cause cause);
 struct conn_info {
 	struct ev_conn_id id;
 	enum ev_lib lib;
-	bool late;         /* the connection may be older than the attachment */
-	bool resumed;      /* it was ignored before, and begins with a request here */
-	uint16_t family;   /* of `address`: AF_INET, AF_INET6; 0: the peer is not known */
-	uint16_t port;     /* host byte order */
+	bool late;       /* the connection may be older than the attachment */
+	bool resumed;    /* it was ignored before, and begins with a request here */
+	uint16_t family; /* of `address`: AF_INET, AF_INET6; 0: the peer is not known */
+	uint16_t port;   /* host byte order */
 	uint8_t address[16];
 	char server_name[EV_NAME_MAX]; /* that the client asked for (SNI); "" when it did not */
-	uint64_t first_ts; /* of its first record */
+	uint64_t first_ts;             /* of its first record */
 };
 
 /* Downstream. `conn` is what open() returned. */
@@ -62,8 +71,12 @@ struct stream_stats {
 	uint64_t refused;    /* records dropped: STREAMS_MAX connections are open */
 };
 
-#define STREAMS_MAX         65536         /* open connections */
-#define STREAM_CLOSE_GRACE  1000000000ull /* ns that a closed connection waits for its last bytes */
+#define STREAMS_MAX        65536         /* open connections */
+#define STREAM_CLOSE_GRACE 1000000000ull /* ns that a closed or counted connection waits for its bytes */
+
+/* Connections of which only totals came; beyond it their loss is known at their close. */
+#define STREAMS_UNSEEN_MAX 4096
+#define STREAMS_UNSEEN_NS  60000000000ull /* then those that sweeps name no more make room */
 
 struct streams *streams_new(const struct stream_events *ev, void *ctx);
 /* `data` has data->len payload bytes behind it unless EV_DATA_UNREADABLE is set; checked by the caller. */
@@ -73,7 +86,7 @@ void streams_peer(struct streams *ss, const struct ev_peer *rec);
 void streams_name(struct streams *ss, const struct ev_name *rec);
 /* What open() returned for this connection, NULL when it is not open. */
 void *streams_find(struct streams *ss, const struct ev_conn_id *id);
-/* EV_CONN_CLOSE and EV_TOTALS. */
+/* EV_CONN_CLOSE and EV_TOTALS; a sweep is given after all that was in the rings when it was taken over. */
 void streams_conn(struct streams *ss, const struct ev_conn *rec);
 /* The process is gone: its connections can produce nothing more. */
 void streams_exit(struct streams *ss, const struct ev_proc *proc, uint64_t ts);
