@@ -7,9 +7,12 @@
  *
  *   0 content LEVEL                      none shape redacted (default) full
  *   0 clock SECONDS                      wall clock - boot clock, from now on
- *   10 fork PARENT CHILD                 pids
+ *   10 fork PARENT CHILD                 a PID is a number, or N@START of another process with the same pid
  *   10 exec PID ARG|ARG|…                in /home/work
+ *   10 found PID ARG|ARG|…               it ran before it was followed
+ *     cgroup PATH                        user UID GID
  *   10 exit PID [CODE | signal N]
+ *     cpu MS                             rss BYTES
  *   10 life-lost TOTAL                   10 traffic-lost PID     10 tick
  *   10 begin NAME PID [server] [session=KEY] [agent=USER_AGENT]
  *     system|user|assistant: TEXT
@@ -97,9 +100,15 @@ static uint64_t number(struct slice *rest)
 	return n;
 }
 
-static struct ev_proc proc(uint64_t pid)
+static struct ev_proc proc(struct slice *rest)
 {
-	return (struct ev_proc){.start = pid * MS, .tgid = (uint32_t)pid, .pid = (uint32_t)pid};
+	struct slice w = word(rest), pid = {NULL, 0};
+	uint64_t n = 0, start = 0;
+
+	slice_cut(&w, '@', &pid);
+	if (!slice_u64(pid, &n) || (w.n && !slice_u64(w, &start)))
+		bad("not a process", pid);
+	return (struct ev_proc){.start = (start ? start : n) * MS, .tgid = (uint32_t)n, .pid = (uint32_t)n};
 }
 
 /* ---- calls ---- */
@@ -174,11 +183,11 @@ static void set_body(struct llm_call *c, struct llm_messages *m, struct slice bo
 			body_line(c, m, slice_trim(line));
 }
 
-static struct llm_call *call_new(const struct event *e, uint64_t pid)
+static struct llm_call *call_new(const struct event *e, struct ev_proc p)
 {
 	struct llm_call *c = xcalloc(1, sizeof(*c));
 
-	c->conn.id = (struct ev_conn_id){.tls = 1, .gen = 1, .proc = proc(pid)};
+	c->conn.id = (struct ev_conn_id){.tls = 1, .gen = 1, .proc = p};
 	c->conn.lib = EV_LIB_OPENSSL;
 	c->request_offset = e->number;
 	c->server_address = SLICE("api.openai.com");
@@ -198,7 +207,7 @@ static struct llm_call *call_new(const struct event *e, uint64_t pid)
 static void begin(struct story *st, const struct event *e)
 {
 	struct slice rest = e->rest, name = word(&rest), w;
-	struct llm_call *c = call_new(e, number(&rest));
+	struct llm_call *c = call_new(e, proc(&rest));
 
 	while ((w = word(&rest)).n) {
 		if (slice_eq(w, SLICE("server")))
@@ -244,32 +253,63 @@ static void end(struct story *st, const struct event *e)
 
 /* ---- processes ---- */
 
-static void exec(struct story *st, const struct event *e)
+/* Path components innermost first, each with its NUL. */
+static void add_cgroup(struct buf *b, struct slice path)
+{
+	while (path.n) {
+		size_t at = path.n;
+
+		while (at && path.p[at - 1] != '/')
+			at--;
+		buf_add(b, path.p + at, path.n - at);
+		buf_addc(b, '\0');
+		path.n = at ? at - 1 : 0;
+	}
+}
+
+static void exec(struct story *st, const struct event *e, unsigned flags)
 {
 	static const char cwd[] = "work\0home";
-	struct slice rest = e->rest;
-	uint64_t pid = number(&rest);
+	struct slice rest = e->rest, body = e->body, line;
+	struct ev_exec r = {.head = {EV_EXEC, 0, e->ts}, .proc = proc(&rest), .flags = flags};
 	struct slice argv = slice_trim(rest);
-	size_t size = sizeof(struct ev_exec) + argv.n + 1 + sizeof(cwd);
-	struct ev_exec *r = xcalloc(1, size);
+	struct buf data = {0}, rec = {0};
 
-	r->head = (struct ev_head){EV_EXEC, (uint32_t)size, e->ts};
-	r->proc = proc(pid);
-	r->argv_len = (uint32_t)argv.n + 1;
-	r->cwd_len = sizeof(cwd);
-	memcpy(r->data, argv.p, argv.n);
-	memcpy(r->data + argv.n + 1, cwd, sizeof(cwd));
+	buf_addslice(&data, argv);
 	for (size_t i = 0; i < argv.n; i++)
-		if (r->data[i] == '|')
-			r->data[i] = '\0';
-	spans_exec(st->spans, r);
-	free(r);
+		data.p[i] = data.p[i] == '|' ? '\0' : data.p[i];
+	buf_addc(&data, '\0');
+	buf_add(&data, cwd, sizeof(cwd));
+	r.argv_len = (uint32_t)argv.n + 1;
+	r.cwd_len = sizeof(cwd);
+	while (slice_cut(&body, '\n', &line)) {
+		struct slice w = word(&line);
+
+		if (slice_eq(w, SLICE("cgroup"))) {
+			size_t before = data.n;
+
+			add_cgroup(&data, slice_trim(line));
+			r.cgroup = 1;
+			r.cgroup_len = (uint32_t)(data.n - before);
+		} else if (slice_eq(w, SLICE("user"))) {
+			r.uid = (uint32_t)number(&line);
+			r.gid = (uint32_t)number(&line);
+		} else if (w.n) {
+			bad("not a line of an exec", w);
+		}
+	}
+	r.head.size = (uint32_t)(sizeof(r) + data.n);
+	buf_add(&rec, &r, sizeof(r));
+	buf_addslice(&rec, buf_slice(&data));
+	spans_exec(st->spans, (const struct ev_exec *)(const void *)rec.p);
+	buf_release(&rec);
+	buf_release(&data);
 }
 
 static void forked(struct story *st, const struct event *e)
 {
 	struct slice rest = e->rest;
-	struct ev_proc parent = proc(number(&rest)), child = proc(number(&rest));
+	struct ev_proc parent = proc(&rest), child = proc(&rest);
 	struct ev_fork r = {{EV_FORK, sizeof(r), e->ts}, parent, child};
 
 	spans_fork(st->spans, &r);
@@ -277,14 +317,24 @@ static void forked(struct story *st, const struct event *e)
 
 static void exited(struct story *st, const struct event *e)
 {
-	struct slice rest = e->rest;
-	struct ev_exit r = {.head = {EV_EXIT, sizeof(r), e->ts}, .proc = proc(number(&rest))};
+	struct slice rest = e->rest, body = e->body, line;
+	struct ev_exit r = {.head = {EV_EXIT, sizeof(r), e->ts}, .proc = proc(&rest)};
 
 	if (slice_starts(slice_trim(rest), SLICE("signal"))) {
 		word(&rest);
 		r.status = (uint32_t)number(&rest);
 	} else if (slice_trim(rest).n) {
 		r.status = (uint32_t)number(&rest) << 8;
+	}
+	while (slice_cut(&body, '\n', &line)) {
+		struct slice w = word(&line);
+
+		if (slice_eq(w, SLICE("cpu")))
+			r.cpu_ns = number(&line) * MS;
+		else if (slice_eq(w, SLICE("rss")))
+			r.max_rss = number(&line);
+		else if (w.n)
+			bad("not a line of an exit", w);
 	}
 	spans_exit(st->spans, &r);
 }
@@ -296,7 +346,9 @@ static void happen(struct story *st, const struct event *e)
 	if (slice_eq(e->word, SLICE("fork"))) {
 		forked(st, e);
 	} else if (slice_eq(e->word, SLICE("exec"))) {
-		exec(st, e);
+		exec(st, e, 0);
+	} else if (slice_eq(e->word, SLICE("found"))) {
+		exec(st, e, EV_EXEC_FOUND);
 	} else if (slice_eq(e->word, SLICE("exit"))) {
 		exited(st, e);
 	} else if (slice_eq(e->word, SLICE("begin"))) {
@@ -308,7 +360,7 @@ static void happen(struct story *st, const struct event *e)
 	} else if (slice_eq(e->word, SLICE("life-lost"))) {
 		spans_life_lost(st->spans, number(&rest));
 	} else if (slice_eq(e->word, SLICE("traffic-lost"))) {
-		struct ev_proc p = proc(number(&rest));
+		struct ev_proc p = proc(&rest);
 
 		spans_traffic_lost(st->spans, &p, e->ts);
 	} else if (slice_eq(e->word, SLICE("tick"))) {

@@ -165,6 +165,7 @@ void row_read(struct row *r, const struct span *s, struct arena *a)
 	r->turn_index = get_int(s, ATTR_TURN_INDEX);
 	r->lost_bytes = get_int(s, ATTR_LOST_BYTES);
 	r->first_token = get_double(s, ATTR_TIME_TO_FIRST_CHUNK);
+	r->cpu_time = get_double(s, ATTR_PROCESS_CPU_TIME);
 	r->confidence = get_double(s, ATTR_LINK_CONFIDENCE);
 	r->incomplete = complete && !complete->b;
 	r->joined_late = late && late->b;

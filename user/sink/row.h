@@ -22,7 +22,7 @@ struct row {
 	struct slice finish, why, evidence, error, conversation, call_kind;
 	int64_t input, output, cache_read, pid, exit_code, exit_signal, turn_index; /* LLM_NONE: unknown */
 	int64_t lost_bytes;                                                         /* LLM_NONE: not said */
-	double first_token, confidence;                                             /* NAN: unknown */
+	double first_token, confidence, cpu_time;                                   /* NAN: unknown */
 	bool incomplete, joined_late;
 
 	size_t call_number;       /* chat: from 1, in the order of their start within the conversation */

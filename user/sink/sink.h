@@ -26,7 +26,7 @@ struct sink_conf {
 /* What the capture as a whole lost or left out, printed under the tree and kept in the store. */
 struct sink_summary {
 	uint64_t captured_bytes, lost_bytes, too_long_bytes, unreadable_bytes, life_lost, conn_untracked, proc_untracked;
-	uint64_t call_untracked, shed_spans, decode_crashes, tls_connections;
+	uint64_t call_untracked, call_unreturned, shed_spans, decode_crashes, tls_connections;
 	bool no_tls; /* no TLS library was found in any process: nothing could be captured */
 };
 

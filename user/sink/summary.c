@@ -10,15 +10,19 @@ const struct summary_def summary_defs[] = {
     {"captured_bytes", AT(captured_bytes), NULL, true},
     {"tls_connections", AT(tls_connections), NULL, false},
     {"lost_bytes", AT(lost_bytes), "lost %s of payload: ring full", true},
-    {"too_long_bytes", AT(too_long_bytes), "lost %s of payload: calls longer than this kernel can copy", true},
+    {"too_long_bytes", AT(too_long_bytes), "lost %s of payload: calls longer than this kernel can copy",
+     true},
     {"unreadable_bytes", AT(unreadable_bytes), "lost %s of payload: memory not readable", true},
     {"life_lost", AT(life_lost), "lost %s process and connection records: ring full", false},
     {"conn_untracked", AT(conn_untracked), "ignored %s reads and writes: connection table full", false},
     {"proc_untracked", AT(proc_untracked), "did not follow %s forks: process table full", false},
     {"call_untracked", AT(call_untracked), "ignored %s reads and writes: table of calls in progress full",
      false},
+    {"call_unreturned", AT(call_unreturned), "lost what %s reads and writes carried: their end was not seen",
+     false},
     {"shed_spans", AT(shed_spans), "shed the content of %s spans: outputs too slow", false},
-    {"decode_crashes", AT(decode_crashes), "decoder crashes: %s, each left out the record that it was parsing", false},
+    {"decode_crashes", AT(decode_crashes),
+     "decoder crashes: %s, each left out the record that it was parsing", false},
 };
 const size_t n_summary_defs = sizeof(summary_defs) / sizeof(summary_defs[0]);
 

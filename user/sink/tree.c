@@ -9,9 +9,11 @@
 #include "sink/summary.h"
 #include "sink/tree.h"
 
-#define MODELS_MAX  3   /* named in a heading */
-#define SURE        0.9 /* links of less confidence are marked */
-#define LEVEL_WIDTH 3   /* columns of one level of the tree */
+#define MODELS_MAX  3    /* named in a heading */
+#define SURE        0.9  /* links of less confidence are marked */
+#define LEVEL_WIDTH 3    /* columns of one level of the tree */
+#define CPU_SHOWN   0.01 /* s of CPU time, and more than this part of the duration, are shown */
+#define CPU_SHARE   0.1
 
 struct tree {
 	struct arena arena;
@@ -181,6 +183,21 @@ static void print_duration(struct printer *p, const struct row *r)
 	buf_release(&b);
 }
 
+/* A process that works: what only waits needs no word. */
+static void print_cpu(struct printer *p, const struct row *r)
+{
+	double wall = r->end > r->start ? (double)(r->end - r->start) / 1e9 : 0;
+	struct buf b = {0};
+
+	if (isnan(r->cpu_time) || r->cpu_time < CPU_SHOWN || r->cpu_time <= wall * CPU_SHARE ||
+	    r->cpu_time > 1e9)
+		return;
+	add_duration(&b, (uint64_t)(r->cpu_time * 1e9));
+	buf_adds(&b, " CPU");
+	segment(p, LINE_DIM, &b);
+	buf_release(&b);
+}
+
 static void print_error(struct printer *p, const struct row *r)
 {
 	struct buf b = {0};
@@ -275,6 +292,7 @@ static void print_process(struct printer *p, const struct row *r)
 	buf_addslice(&b, r->text.n ? r->text : r->label.n ? r->label : SLICE("?"));
 	print_action(p, LINE_PLAIN, &b);
 	print_duration(p, r);
+	print_cpu(p, r);
 	print_exit(p, r);
 	print_link(p, r);
 	buf_release(&b);

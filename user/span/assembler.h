@@ -95,7 +95,8 @@ void runs_hold(struct spans *sp, struct run *r);
 /* Places the held runs below `agent` that began up to `until`. */
 void runs_place(struct spans *sp, struct process *agent, uint64_t until);
 void runs_place_all(struct spans *sp);
-void run_end(struct spans *sp, struct run *r, uint64_t ts, const uint32_t *status, bool lost);
+/* exit NULL: another program took its place (lost: or the exit was not seen). */
+void run_end(struct spans *sp, struct run *r, uint64_t ts, const struct ev_exit *exit, bool lost);
 /* The tool call is about to go: runs below it keep their place. */
 void runs_forget_tool(struct spans *sp, struct tool *t);
 

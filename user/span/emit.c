@@ -340,6 +340,8 @@ void emit_turn(struct spans *sp, struct turn *t)
 		             c->process->id.pid ? c->process->id.pid : c->process->id.tgid);
 		if (c->process->exe[0])
 			set_label(sp, &s, ATTR_PROCESS_EXECUTABLE_NAME, slice_str(c->process->exe));
+		if (c->process->container[0])
+			span_set_str(&s, ATTR_CONTAINER_ID, slice_str(c->process->container));
 	}
 	if (c->nested)
 		set_why(&s, c->nested_why);
@@ -379,6 +381,10 @@ static void set_status(struct span *s, const struct run *r)
 
 	if (!r->has_status)
 		return;
+	if (r->cpu_ns) /* no process ran for no time at all, or in no memory */
+		span_set_double(s, ATTR_PROCESS_CPU_TIME, (double)r->cpu_ns / 1e9);
+	if (r->max_rss)
+		span_set_int(s, ATTR_PROCESS_MAX_RSS, (int64_t)r->max_rss);
 	if (signal)
 		span_set_int(s, ATTR_PROCESS_EXIT_SIGNAL, signal);
 	else
@@ -412,6 +418,10 @@ void emit_run(struct spans *sp, struct run *r)
 	if (r->n_argv && content_argv(&sp->content, &s.arena, r->argv, r->n_argv, argv))
 		span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, argv, r->n_argv);
 	span_set_str(&s, ATTR_PROCESS_WORKING_DIRECTORY, content_path(&sp->content, &s.arena, r->cwd));
+	span_set_int(&s, ATTR_PROCESS_USER, r->uid);
+	span_set_int(&s, ATTR_PROCESS_GROUP, r->gid);
+	set_label(sp, &s, ATTR_PROCESS_CGROUP, r->cgroup);
+	span_set_str(&s, ATTR_CONTAINER_ID, r->container);
 	set_status(&s, r);
 	set_why(&s, r->why);
 	if (r->lost_exit)

@@ -51,7 +51,8 @@ static bool kin(const struct run *r, const struct tool *t)
 	return up && (up->match == t || (up->placed && !up->dropped && same_tool(up, t)));
 }
 
-/* Of two calls that match alike: the one the run descends from, then one without a process, then the earlier. */
+/* Of two calls that match alike: the one the run descends from, then one without a process, then the earlier.
+ */
 static bool likelier(const struct run *r, const struct tool *t)
 {
 	if (kin(r, t) != kin(r, r->match))
@@ -170,7 +171,8 @@ static bool place_by_tools(struct run *r)
 	unsigned n = 0, looked_at = 0;
 
 	if (r->match) {
-		hang_on_tool(r, r->match, r->shared_match ? "argv_shared" : "argv", r->shared_match ? 0.5 : 0.95);
+		hang_on_tool(r, r->match, r->shared_match ? "argv_shared" : "argv",
+		             r->shared_match ? 0.5 : 0.95);
 		return true;
 	}
 	TAILQ_FOREACH_REVERSE(t, &r->agent->tools, tool_list, in_agent)
@@ -289,15 +291,17 @@ void runs_place_all(struct spans *sp)
 		runs_place(sp, r->agent, UINT64_MAX);
 }
 
-void run_end(struct spans *sp, struct run *r, uint64_t ts, const uint32_t *status, bool lost)
+void run_end(struct spans *sp, struct run *r, uint64_t ts, const struct ev_exit *exit, bool lost)
 {
 	if (r->ended)
 		return;
 	r->ended = true;
 	r->end = ts > r->start ? ts : r->start;
 	r->lost_exit = lost;
-	r->has_status = status != NULL;
-	r->status = status ? *status : 0;
+	r->has_status = exit != NULL;
+	r->status = exit ? exit->status : 0;
+	r->cpu_ns = exit ? exit->cpu_ns : 0;
+	r->max_rss = exit ? exit->max_rss : 0;
 	if (r->direct && !lost) {
 		r->direct->running--;
 		if (r->end > r->direct->ended)

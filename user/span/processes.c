@@ -25,7 +25,7 @@ struct process *process_stale(struct processes *ps, const struct ev_proc *id)
 {
 	struct process *p = map_get(&ps->by_tgid, &id->tgid, sizeof(id->tgid));
 
-	return p && p->id.start != id->start ? p : NULL;
+	return p && p->id.start < id->start ? p : NULL;
 }
 
 struct process *process_surplus(struct processes *ps)
@@ -57,7 +57,9 @@ struct process *process_get(struct processes *ps, const struct ev_proc *id)
 	TAILQ_INIT(&p->held);
 	TAILQ_INIT(&p->tools);
 	map_put(&ps->by_id, &key, sizeof(key), p);
-	map_put(&ps->by_tgid, &id->tgid, sizeof(id->tgid), p);
+	struct process *same = map_get(&ps->by_tgid, &id->tgid, sizeof(id->tgid));
+	if (!same || same->id.start < id->start)
+		map_put(&ps->by_tgid, &id->tgid, sizeof(id->tgid), p);
 	TAILQ_INSERT_TAIL(&ps->lru, p, lru);
 	ps->n++;
 	return p;
@@ -74,14 +76,23 @@ static void shorten(struct process *p)
 	}
 }
 
-void process_fork(struct processes *ps, struct process *parent, struct process *child)
+static bool descends(const struct process *p, const struct process *from)
 {
-	(void)ps;
-	if (child->parent || child == parent)
+	while (p && p != from)
+		p = p->parent;
+	return p != NULL;
+}
+
+void process_fork(struct process *parent, struct process *child)
+{
+	if (child->parent || descends(parent, child))
 		return;
 	shorten(parent);
 	child->parent_pid = parent->id.pid ? parent->id.pid : parent->id.tgid;
-	memcpy(child->exe, parent->exe, sizeof(child->exe));
+	if (!child->exe[0])
+		memcpy(child->exe, parent->exe, sizeof(child->exe));
+	if (!child->container[0])
+		memcpy(child->container, parent->container, sizeof(child->container));
 	if (parent->depth >= LINEAGE_DEPTH_MAX)
 		return;
 	child->parent = process_ref(parent);
@@ -89,6 +100,15 @@ void process_fork(struct processes *ps, struct process *parent, struct process *
 
 	struct run *above = parent->run ? parent->run : parent->parent_run;
 	child->parent_run = above ? run_ref(above) : NULL;
+}
+
+void process_found(struct process *p, const struct ev_exec *rec)
+{
+	if (p->n_execs)
+		return;
+	exec_name(rec, p->exe, sizeof(p->exe));
+	if (rec->cgroup)
+		cgroup_container(rec, p->container);
 }
 
 void process_end(struct processes *ps, struct process *p)
@@ -207,10 +227,15 @@ struct run *run_new(struct process *p, struct process *agent, const struct ev_ex
 	/* Runs of the agent itself, and above it, are another tree. */
 	r->parent = above && above->process != agent ? run_ref(above) : NULL;
 	r->start = rec->head.ts;
-	r->bytes = sizeof(*r) + rec->argv_len + rec->cwd_len + 4096;
+	r->bytes = sizeof(*r) + rec->argv_len + rec->cwd_len + rec->cgroup_len + 4096;
 	read_argv(r, slice_of(rec->data, rec->argv_len));
 	r->cwd = read_cwd(&r->arena, slice_of(rec->data + rec->argv_len, rec->cwd_len),
 	                  rec->flags & EV_EXEC_CWD_CUT);
+	r->cgroup = cgroup_path(&r->arena, rec);
+	if (p->container[0])
+		r->container = arena_dup(&r->arena, slice_str(p->container));
+	r->uid = rec->uid;
+	r->gid = rec->gid;
 	return r;
 }
 

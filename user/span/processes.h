@@ -4,7 +4,9 @@
  *
  * A process is (tgid, start).  Each exec of it is a run: from the exec to the
  * next exec or the exit.  Only runs below an agent (a process that makes LLM
- * calls) are kept; the rest of the table is lineage.
+ * calls) are kept; the rest of the table is lineage.  A process that ran before
+ * it was followed is found (EV_EXEC_FOUND): lineage and a name, no run.  It may
+ * be found again at any time, so what an exec told comes first.
  *
  * A process stays while something refers to it: the table (as long as it
  * lives), its children, its runs, conversations.  Dead processes that are no
@@ -17,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/map.h"
+#include "span/cgroup.h"
 #include "span/ids.h"
 
 #define PROCESSES_MAX     65536 /* alive; then the one that did nothing for longest is given up */
@@ -34,7 +37,8 @@ struct process {
 	struct run *parent_run; /* the nearest run above this process when it was forked */
 	struct run *run;        /* current; NULL: not below an agent */
 	uint64_t n_execs;
-	char exe[64]; /* base name of argv[0], empty: not known */
+	char exe[64];                         /* base name of argv[0], empty: not known */
+	char container[CONTAINER_ID_LEN + 1]; /* empty: none that is known */
 	bool dead, is_agent, in_table;
 	unsigned refs, depth;
 
@@ -60,13 +64,15 @@ struct run {
 	uint64_t start, end;
 	bool ended, lost_exit, placed, dropped;
 	uint32_t status;
-	bool has_status;
+	bool has_status;          /* of the last program of its process */
+	uint64_t cpu_ns, max_rss; /* with has_status; of the process, programs before this one included */
 	unsigned refs;
 	uint64_t lost_seen; /* life records lost when it began */
 
 	struct slice *argv;
 	size_t n_argv;
-	struct slice cwd;
+	struct slice cwd, cgroup, container; /* absent: not known, or none */
+	uint32_t uid, gid;                   /* real ones */
 	struct arena arena;
 	size_t bytes;
 
@@ -98,11 +104,13 @@ void processes_init(struct processes *ps);
 /* The process, entered when it was not known; becomes the most active one. */
 struct process *process_get(struct processes *ps, const struct ev_proc *id);
 struct process *process_find(struct processes *ps, const struct ev_proc *id); /* NULL: not known */
-/* The same tgid with another start: that process has ended unseen. NULL: none. */
+/* The same tgid with an earlier start: that process has ended unseen. NULL: none. */
 struct process *process_stale(struct processes *ps, const struct ev_proc *id);
 /* The process to give up before another one is entered; NULL while there is room. */
 struct process *process_surplus(struct processes *ps);
-void process_fork(struct processes *ps, struct process *parent, struct process *child);
+void process_fork(struct process *parent, struct process *child);
+/* Of a process that ran already: its name and container, unless its own exec or its parent's told them. */
+void process_found(struct process *p, const struct ev_exec *rec);
 /* Out of the table. */
 void process_end(struct processes *ps, struct process *p);
 struct process *process_ref(struct process *p);

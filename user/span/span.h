@@ -114,7 +114,7 @@ struct span_stats {
 struct spans *spans_new(const struct span_conf *conf, const struct span_events *ev, void *ctx);
 extern const struct llm_events spans_llm_events; /* context: struct spans */
 void spans_fork(struct spans *sp, const struct ev_fork *rec);
-/* `rec` has argv and cwd behind it; checked by the caller. */
+/* `rec` has argv, cwd and cgroup behind it; checked by the caller. */
 void spans_exec(struct spans *sp, const struct ev_exec *rec);
 void spans_exit(struct spans *sp, const struct ev_exit *rec);
 /* Process records were lost: `total` so far. Spans that are open from now on say so. */

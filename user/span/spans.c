@@ -389,7 +389,7 @@ static void take_fork(struct spans *sp, const struct ev_fork *rec)
 	struct process *parent = process_ref(enter_process(sp, &rec->parent, rec->head.ts));
 	struct process *child = enter_process(sp, &rec->child, rec->head.ts);
 
-	process_fork(&sp->processes, parent, child);
+	process_fork(parent, child);
 	process_unref(parent);
 }
 
@@ -398,7 +398,12 @@ static void take_exec(struct spans *sp, const struct ev_exec *rec)
 	struct process *p = enter_process(sp, &rec->proc, rec->head.ts), *agent = process_agent(p->parent);
 	struct run *before = p->run;
 
+	if (rec->flags & EV_EXEC_FOUND) {
+		process_found(p, rec);
+		return;
+	}
 	p->n_execs++;
+	cgroup_container(rec, p->container);
 	exec_name(rec, p->exe, sizeof(p->exe));
 	if (before)
 		run_end(sp, before, rec->head.ts, NULL, false);
@@ -434,7 +439,7 @@ static void take_exit(struct spans *sp, const struct ev_exit *rec)
 	if (!p)
 		return;
 	if (p->run)
-		run_end(sp, p->run, rec->head.ts, &rec->status, false);
+		run_end(sp, p->run, rec->head.ts, rec, false);
 	process_end(&sp->processes, p);
 }
 
@@ -514,7 +519,8 @@ void spans_fork(struct spans *sp, const struct ev_fork *rec)
 
 void spans_exec(struct spans *sp, const struct ev_exec *rec)
 {
-	reorder_record(&sp->reorder, HAPPENS_EXEC, &rec->head, sizeof(*rec) + rec->argv_len + rec->cwd_len);
+	reorder_record(&sp->reorder, HAPPENS_EXEC, &rec->head,
+	               sizeof(*rec) + rec->argv_len + rec->cwd_len + rec->cgroup_len);
 	take_ready(sp, false);
 }
 
