@@ -14,10 +14,15 @@
  *   10 exit PID [CODE | signal N]
  *     cpu MS                             rss BYTES
  *   10 life-lost TOTAL                   10 traffic-lost PID     10 tick
+ *   10 mcp PID START METHOD [TOOL]       an MCP request since START (ms) that was answered now
+ *     arguments JSON                     result JSON
+ *     error CODE MESSAGE                 failed: the result says so
+ *     lost BYTES REASON                  server: the process is the MCP server
  *   10 begin NAME PID [server] [session=KEY] [agent=USER_AGENT]
  *     system|user|assistant: TEXT
  *     call ID NAME ARGUMENTS             the assistant asks for a tool
  *     result ID TEXT                     failed ID TEXT: the tool says it failed
+ *     set FIELD VALUE                    of struct llm_call, see fields[]; also below end
  *   20 end NAME
  *     text: TEXT                         reasoning: TEXT
  *     call ID NAME ARGUMENTS
@@ -33,12 +38,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "llm/mcp.h"
 #include "span/span.h"
 
 #define MS         1000000ull
@@ -141,6 +148,107 @@ static void set_lost(struct llm_call *c, struct slice rest)
 	c->state = LLM_INCOMPLETE;
 }
 
+enum field_type { TEXT, WORD, COUNT, NUMBER, YES };
+
+static const struct {
+	const char *name;
+	enum field_type type;
+	size_t at;
+} fields[] = {
+#define FIELD(member, type)                                                                                  \
+	{                                                                                                    \
+#member, type, offsetof(struct llm_call, member)                                             \
+	}
+    FIELD(operation, WORD),
+    FIELD(api, WORD),
+    FIELD(framing, WORD),
+    FIELD(provider, WORD),
+    FIELD(request_model, TEXT),
+    FIELD(response_model, TEXT),
+    FIELD(response_id, TEXT),
+    FIELD(output_type, TEXT),
+    FIELD(reasoning_effort, TEXT),
+    FIELD(previous_response_id, TEXT),
+    FIELD(conversation_id, TEXT),
+    FIELD(response_conversation, TEXT),
+    FIELD(response_status, TEXT),
+    FIELD(query, TEXT),
+    FIELD(data_source, TEXT),
+    FIELD(server_address, TEXT),
+    FIELD(dimensions, COUNT),
+    FIELD(input_count, COUNT),
+    FIELD(output_count, COUNT),
+    FIELD(server_port, COUNT),
+    FIELD(server_time.total, COUNT),
+    FIELD(server_time.load, COUNT),
+    FIELD(server_time.input, COUNT),
+    FIELD(server_time.output, COUNT),
+    FIELD(usage.input, COUNT),
+    FIELD(usage.output, COUNT),
+    FIELD(cost, NUMBER),
+    FIELD(warm_up, YES),
+    FIELD(request_only, YES),
+#undef FIELD
+};
+
+static void set_field(struct llm_call *c, struct slice rest)
+{
+	struct slice name = word(&rest), value = arena_dup(&c->arena, slice_trim(rest));
+	struct buf text = {0};
+
+	buf_addslice(&text, value);
+	if (slice_eq(name, SLICE("encoding_formats"))) {
+		*(struct slice *)arena_push(&c->arena, &c->encoding_formats, &c->n_encoding_formats,
+		                            sizeof(value)) = value;
+	} else if (slice_eq(name, SLICE("server_name"))) {
+		memcpy(c->conn.server_name, value.p, value.n);
+	} else if (slice_eq(name, SLICE("peer"))) {
+		c->conn.family = AF_INET;
+		c->conn.port = 8443;
+		assert_int_equal(inet_pton(AF_INET, buf_str(&text), c->conn.address), 1);
+	} else if (slice_eq(name, SLICE("chunks"))) { /* ms apart */
+		uint64_t at = c->request_start;
+		struct slice gap;
+
+		while ((gap = word(&value)).n) {
+			uint64_t ms = 0;
+
+			assert_true(slice_u64(gap, &ms));
+			at += ms * MS;
+			c->n_chunks++;
+			*(uint64_t *)arena_push(&c->arena, &c->chunk_at, &c->n_chunk_at, sizeof(at)) = at;
+		}
+	} else if (slice_eq(name, SLICE("document"))) {
+		struct llm_document *d = arena_push(&c->arena, &c->documents, &c->n_documents, sizeof(*d));
+
+		d->id = word(&value);
+		d->score = NAN;
+		if (!slice_eq(value, SLICE("")))
+			d->score = strtod(word(&value).p, NULL);
+		d->text = slice_trim(value).n ? slice_trim(value) : (struct slice){NULL, 0};
+	} else {
+		size_t i = 0;
+
+		while (i < sizeof(fields) / sizeof(fields[0]) && !slice_eq(name, slice_str(fields[i].name)))
+			i++;
+		if (i == sizeof(fields) / sizeof(fields[0]))
+			bad("not a field", name);
+		void *at = (char *)c + fields[i].at;
+		buf_addc(&text, '\0');
+		if (fields[i].type == TEXT)
+			*(struct slice *)at = value;
+		else if (fields[i].type == WORD)
+			*(const char **)at = arena_dup(&c->arena, slice_of(text.p, text.n)).p;
+		else if (fields[i].type == COUNT)
+			*(int64_t *)at = strtoll(text.p, NULL, 10);
+		else if (fields[i].type == NUMBER)
+			*(double *)at = strtod(text.p, NULL);
+		else
+			*(bool *)at = true;
+	}
+	buf_release(&text);
+}
+
 static void body_line(struct llm_call *c, struct llm_messages *m, struct slice line)
 {
 	struct slice rest = line, w = word(&rest);
@@ -152,6 +260,10 @@ static void body_line(struct llm_call *c, struct llm_messages *m, struct slice l
 	}
 	if (slice_eq(w, SLICE("lost"))) {
 		set_lost(c, rest);
+		return;
+	}
+	if (slice_eq(w, SLICE("set"))) {
+		set_field(c, rest);
 		return;
 	}
 	if (slice_eq(w, SLICE("call"))) {
@@ -198,6 +310,9 @@ static struct llm_call *call_new(const struct event *e, struct ev_proc p)
 	c->request_model = SLICE("gpt-x");
 	c->stream = true;
 	c->max_tokens = c->choice_count = c->seed = LLM_NONE;
+	c->dimensions = c->input_count = c->output_count = LLM_NONE;
+	c->server_time = (struct llm_server_time){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	c->cost = NAN;
 	c->temperature = c->top_p = c->top_k = c->frequency_penalty = c->presence_penalty = NAN;
 	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	c->request_start = c->request_end = e->ts;
@@ -339,6 +454,50 @@ static void exited(struct story *st, const struct event *e)
 	spans_exit(st->spans, &r);
 }
 
+static void mcp(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest, body = e->body, line;
+	struct mcp_request m = {.conn.id = {.tls = 2, .gen = 1, .proc = proc(&rest)},
+	                        .conn.lib = EV_LIB_OPENSSL,
+	                        .protocol = "mcp",
+	                        .transport = "http",
+	                        .request_offset = e->number,
+	                        .server_address = SLICE("tools.example"),
+	                        .server_port = 443,
+	                        .session_id = SLICE("s-77"),
+	                        .protocol_version = SLICE("2025-06-18"),
+	                        .id = SLICE("3"),
+	                        .status = 200,
+	                        .end = e->ts};
+
+	m.request_start = m.request_end = number(&rest) * MS;
+	m.method = word(&rest);
+	m.tool = word(&rest);
+	while (slice_cut(&body, '\n', &line)) {
+		struct slice w = word(&line);
+
+		if (slice_eq(w, SLICE("arguments"))) {
+			m.arguments = slice_trim(line);
+		} else if (slice_eq(w, SLICE("result"))) {
+			m.result = slice_trim(line);
+		} else if (slice_eq(w, SLICE("failed"))) {
+			m.tool_error = true;
+		} else if (slice_eq(w, SLICE("server"))) {
+			m.is_server = true;
+		} else if (slice_eq(w, SLICE("error"))) {
+			m.error_code = word(&line);
+			m.error_message = slice_trim(line);
+		} else if (slice_eq(w, SLICE("lost"))) {
+			m.lost_bytes = number(&line);
+			m.state = LLM_INCOMPLETE;
+			m.why_incomplete = "bytes of the answer are missing";
+		} else if (w.n) {
+			bad("not a line of an MCP request", w);
+		}
+	}
+	spans_llm_events.mcp(st->spans, &m);
+}
+
 static void happen(struct story *st, const struct event *e)
 {
 	struct slice rest = e->rest;
@@ -351,6 +510,8 @@ static void happen(struct story *st, const struct event *e)
 		exec(st, e, EV_EXEC_FOUND);
 	} else if (slice_eq(e->word, SLICE("exit"))) {
 		exited(st, e);
+	} else if (slice_eq(e->word, SLICE("mcp"))) {
+		mcp(st, e);
 	} else if (slice_eq(e->word, SLICE("begin"))) {
 		begin(st, e);
 	} else if (slice_eq(e->word, SLICE("end"))) {

@@ -7,7 +7,7 @@
 #include "sink/otlp_json.h"
 #include "store/json_text.h"
 
-enum { KIND_INTERNAL = 1, KIND_CLIENT = 3 };
+enum { KIND_INTERNAL = 1, KIND_SERVER = 2, KIND_CLIENT = 3 };
 
 struct otlp_json {
 	char *host;
@@ -133,6 +133,17 @@ static yyjson_mut_val *parent(yyjson_mut_doc *d, const struct span *s)
 	return is_root ? yyjson_mut_str(d, "") : json_hex(d, s->parent, sizeof(s->parent));
 }
 
+static int kind(const struct span *s)
+{
+	const struct attr *side = span_get(s, ATTR_MCP_SIDE);
+
+	if (s->kind == SPAN_CHAT)
+		return KIND_CLIENT;
+	if (s->kind != SPAN_MCP)
+		return KIND_INTERNAL;
+	return side && slice_eq(side->str, SLICE("server")) ? KIND_SERVER : KIND_CLIENT;
+}
+
 void otlp_json_add(struct otlp_json *o, const struct span *s, bool content)
 {
 	if (!o->doc)
@@ -145,7 +156,7 @@ void otlp_json_add(struct otlp_json *o, const struct span *s, bool content)
 	yyjson_mut_obj_add_val(d, obj, "spanId", json_hex(d, s->id, sizeof(s->id)));
 	yyjson_mut_obj_add_val(d, obj, "parentSpanId", parent(d, s));
 	yyjson_mut_obj_add_val(d, obj, "name", json_text(d, s->name));
-	yyjson_mut_obj_add_int(d, obj, "kind", s->kind == SPAN_CHAT ? KIND_CLIENT : KIND_INTERNAL);
+	yyjson_mut_obj_add_int(d, obj, "kind", kind(s));
 	yyjson_mut_obj_add_val(d, obj, "startTimeUnixNano", decimal(d, false, s->start_wall));
 	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano",
 	                       decimal(d, false, s->start_wall ? s->start_wall + duration : 0));

@@ -100,6 +100,16 @@ static struct slice get_arguments(const struct span *s, struct arena *a)
 	return r;
 }
 
+static void read_operation(struct row *r, const struct span *s, struct arena *a)
+{
+	static const char *const speaking[] = {"chat", "generate_content", "text_completion", "invoke_agent"};
+
+	r->operation = get_str(s, ATTR_OPERATION_NAME, a);
+	r->speaks = !r->operation.n;
+	for (size_t i = 0; i < sizeof(speaking) / sizeof(speaking[0]); i++)
+		r->speaks |= slice_eq(r->operation, slice_str(speaking[i]));
+}
+
 static void read_texts(struct row *r, const struct span *s, struct arena *a)
 {
 	switch (r->kind) {
@@ -107,11 +117,19 @@ static void read_texts(struct row *r, const struct span *s, struct arena *a)
 		r->label = get_str(s, ATTR_RESPONSE_MODEL, a);
 		if (!r->label.n)
 			r->label = get_str(s, ATTR_REQUEST_MODEL, a);
+		if (!r->label.n)
+			r->label = get_str(s, ATTR_DATA_SOURCE_ID, a);
+		read_operation(r, s, a);
 		r->asked = get_message(s, ATTR_INPUT_MESSAGES, messages_user_text, a);
 		r->text = get_message(s, ATTR_OUTPUT_MESSAGES, messages_answer, a);
+		if (!r->text.n)
+			r->text = get_str(s, ATTR_RETRIEVAL_QUERY, a);
 		break;
 	case SPAN_TOOL:
 		r->label = get_str(s, ATTR_TOOL_NAME, a);
+		r->text = get_arguments(s, a);
+		break;
+	case SPAN_MCP:
 		r->text = get_arguments(s, a);
 		break;
 	case SPAN_PROCESS:

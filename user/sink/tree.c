@@ -216,13 +216,18 @@ static void print_chat(struct printer *p, const struct row *r)
 	struct slice model = r->label.n ? r->label : SLICE("?");
 	struct buf b = {0};
 
-	buf_addf(&b, "#%zu chat ", r->call_number);
+	buf_addf(&b, "#%zu ", r->call_number);
+	buf_addslice(&b, r->operation.n ? r->operation : SLICE("chat"));
+	buf_addc(&b, ' ');
 	buf_addslice(&b, model);
 	if (!is_main)
 		buf_addf(&b, " (%.*s)", (int)r->call_kind.n, r->call_kind.p);
 	segment(p, LINE_BOLD, &b);
 	print_duration(p, r);
-	add_tokens(&b, r->input, r->output);
+	if (r->speaks || r->output >= 0)
+		add_tokens(&b, r->input, r->output);
+	else if (r->input >= 0)
+		add_plural(&b, (size_t)r->input, "token");
 	if (r->cache_read > 0) {
 		buf_adds(&b, " (");
 		summary_count(&b, (uint64_t)r->cache_read);
@@ -298,6 +303,23 @@ static void print_process(struct printer *p, const struct row *r)
 	buf_release(&b);
 }
 
+static void print_mcp(struct printer *p, const struct row *r)
+{
+	struct buf b = {0};
+
+	buf_adds(&b, "mcp ");
+	buf_addslice(&b, r->label);
+	if (r->text.n) {
+		buf_adds(&b, ": ");
+		buf_addslice(&b, r->text);
+	}
+	print_action(p, LINE_PLAIN, &b);
+	print_duration(p, r);
+	print_error(p, r);
+	print_link(p, r);
+	buf_release(&b);
+}
+
 /* What the user said at the beginning of a turn: the first of its calls that says it. */
 static struct slice turn_text(const struct row *r)
 {
@@ -335,6 +357,9 @@ static void print_row(struct printer *p, const struct row *r)
 		break;
 	case SPAN_PROCESS:
 		print_process(p, r);
+		break;
+	case SPAN_MCP:
+		print_mcp(p, r);
 		break;
 	default:
 		line_add(&p->line, LINE_BOLD, SLICE("conversation"));
@@ -492,7 +517,7 @@ static void count_row(struct group *g, struct row *r)
 	if (r->kind != SPAN_CHAT)
 		return;
 	r->call_number = ++g->calls;
-	g->unknown_usage += r->input < 0 || r->output < 0;
+	g->unknown_usage += r->speaks && (r->input < 0 || r->output < 0);
 	add_usage(&g->input, r->input);
 	add_usage(&g->output, r->output);
 	add_model(g, r->label);
@@ -548,7 +573,7 @@ static void print_others(struct printer *p, struct group **order, size_t n)
 			continue;
 		if (!any) {
 			line_begin(&p->line, SLICE(""), SLICE(""), 0);
-			line_add(&p->line, LINE_BOLD, SLICE("processes outside of any conversation"));
+			line_add(&p->line, LINE_BOLD, SLICE("outside of any conversation"));
 			line_end(&p->line);
 		}
 		any = true;

@@ -8,7 +8,8 @@
  *   answers.c  tool calls: asked by an answer, answered by a later request
  *   place.c    where the runs of processes hang, decided when a tool is answered
  *              or a turn ends, because only then all candidates are known
- *   emit.c     final spans, built and handed downstream
+ *   mcp_place.c  where MCP requests hang
+ *   emit*.c    final spans, built and handed downstream
  */
 #ifndef SPANTAP_ASSEMBLER_H
 #define SPANTAP_ASSEMBLER_H
@@ -36,6 +37,7 @@ struct flight {
 	uint64_t begun; /* where its begin stands among what happens */
 	struct chain chain;
 	const char *kind; /* spantap.call.kind */
+	bool aside;       /* it belongs to a conversation without being part of what is said */
 	struct link_reason why;
 	struct arena arena;
 	LIST_ENTRY(flight) in_conversation;
@@ -66,14 +68,21 @@ static inline uint64_t flight_start(const struct flight *f)
 	return f->call->request_start ? f->call->request_start : f->call->end;
 }
 
+/* spans.c: the process, entered when it was not known; one that its id shows to be gone is ended. */
+struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts);
+
 /* locate.c */
 struct found {
-	bool any, retry;
+	bool any, retry, again; /* again: retry, or what was only prepared is asked now */
 	struct owner owner;
 	struct link_reason why;
 };
 
 /* `ended`: the call has ended, so the answer that it continues is no longer on its way. */
+/* A call that says nothing in a conversation: it embeds, retrieves, judges, draws. */
+bool is_aside(const struct llm_call *call);
+/* Preparation: no attempt at an answer. */
+bool is_preparation(const struct llm_call *call);
 struct found find_conversation(struct spans *sp, const struct flight *f, bool ended);
 struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
 /* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
@@ -100,7 +109,21 @@ void run_end(struct spans *sp, struct run *r, uint64_t ts, const struct ev_exit 
 /* The tool call is about to go: runs below it keep their place. */
 void runs_forget_tool(struct spans *sp, struct tool *t);
 
-/* emit.c */
+/* mcp_place.c */
+struct mcp_place {
+	const struct conversation *conversation; /* NULL: in none, a trace of its own */
+	struct trace_id trace;
+	struct span_id parent;
+	struct link_reason why;
+	bool in_tool;
+};
+
+/* A copy waits for its time among what happens. */
+void mcp_keep(struct spans *sp, const struct mcp_request *m);
+void mcp_take(struct spans *sp, struct ev_head *record); /* its time has come */
+
+/* emit.c, emit_call.c, emit_mcp.c */
+void emit_mcp(struct spans *sp, const struct mcp_request *m, const struct mcp_place *place);
 void emit_chat(struct spans *sp, const struct flight *f);
 void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now);
 void emit_turn(struct spans *sp, struct turn *t);

@@ -373,11 +373,30 @@ static yyjson_mut_val *definitions(struct writer *w, const struct llm_tool_def *
 	return arr;
 }
 
+static yyjson_mut_val *documents(struct writer *w, const struct llm_document *v, size_t n)
+{
+	yyjson_mut_val *arr = yyjson_mut_arr(w->doc);
+
+	for (size_t i = 0; i < n; i++) {
+		yyjson_mut_val *obj = yyjson_mut_obj(w->doc);
+
+		add_str(w, obj, "id", v[i].id);
+		if (isfinite(v[i].score))
+			add(w, obj, "score", yyjson_mut_real(w->doc, v[i].score));
+		if (v[i].text.p)
+			add_text(w, obj, "content", v[i].text);
+		yyjson_mut_arr_append(arr, obj);
+	}
+	return arr;
+}
+
 /* What is to be written, in one of the forms above. */
 struct source {
 	const struct llm_messages *messages;
 	const struct llm_tool_def *tools;
 	size_t n_tools;
+	const struct llm_document *documents;
+	size_t n_documents;
 	struct slice json, text; /* arguments; a result */
 	bool output, failed, system;
 };
@@ -395,6 +414,8 @@ static yyjson_mut_val *build(struct writer *w, const struct source *src)
 		return messages(w, src->messages, src->output, src->failed);
 	if (src->tools)
 		return definitions(w, src->tools, src->n_tools);
+	if (src->documents)
+		return documents(w, src->documents, src->n_documents);
 	return value(w, src->json.p ? src->json : src->text, src->json.p != NULL);
 }
 
@@ -445,6 +466,13 @@ struct slice content_tools(struct content *c, struct arena *a, const struct llm_
 	if (n == 0)
 		return (struct slice){NULL, 0};
 	return json_at_level(c, a, &(struct source){.tools = v, .n_tools = n});
+}
+
+struct slice content_documents(struct content *c, struct arena *a, const struct llm_document *v, size_t n)
+{
+	if (n == 0)
+		return (struct slice){NULL, 0};
+	return json_at_level(c, a, &(struct source){.documents = v, .n_documents = n});
 }
 
 struct slice content_arguments(struct content *c, struct arena *a, struct slice json)

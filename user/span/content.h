@@ -38,6 +38,8 @@ struct slice content_messages(struct content *c, struct arena *a, const struct l
                               bool failed);
 struct slice content_system(struct content *c, struct arena *a, const struct llm_messages *m);
 struct slice content_tools(struct content *c, struct arena *a, const struct llm_tool_def *v, size_t n);
+/* What was retrieved: [{"id", "score", "content"} …], members that are not known left out. */
+struct slice content_documents(struct content *c, struct arena *a, const struct llm_document *v, size_t n);
 /* JSON arguments as they were sent, changed only where something is masked. */
 struct slice content_arguments(struct content *c, struct arena *a, struct slice json);
 struct slice content_result(struct content *c, struct arena *a, struct slice text);

@@ -92,6 +92,11 @@ static struct link text_link(const struct chain_key *key, struct slice text, boo
 	return l;
 }
 
+struct link arguments_link(const struct chain_key *key, struct slice json)
+{
+	return text_link(key, slice_trim(json).n ? json : SLICE("{}"), true);
+}
+
 static bool counts(const struct llm_part *p)
 {
 	switch (p->kind) {
@@ -208,6 +213,11 @@ void heads_release(struct heads *hs)
 		free(h);
 	}
 	map_release(&hs->map);
+}
+
+struct link name_link(const struct heads *hs, const char *kind, struct slice name)
+{
+	return name.n ? KEYED(&hs->key, slice_str(kind), name) : (struct link){{0}};
 }
 
 struct link session_link(const struct heads *hs, struct slice session_key)

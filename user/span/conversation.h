@@ -14,6 +14,9 @@
  * parts are spread over messages.  System and developer messages are left out
  * too, because agents rewrite them (date, open files).
  *
+ * APIs that keep the conversation resend nothing: there a request names the
+ * response or the conversation that it continues.  Such names are heads too.
+ *
  * The key is random for each run: links never leave the process, and ids do
  * not depend on them.
  */
@@ -28,10 +31,6 @@
 #define CONVERSATION_IDLE 1800000000000ull /* ns */
 #define RETRY_WINDOW      60000000000ull   /* ns in which the same messages are a retry of a failed call */
 #define INTERVALS_MAX     4096             /* of a turn's model and tool time; then neighbours are joined */
-
-struct link {
-	uint8_t b[16];
-};
 
 struct chain {
 	struct link *v; /* v[i]: parts 0..i */
@@ -48,6 +47,9 @@ struct chain_key {
 /* Lengthens the chain by messages; memory of `a`. */
 void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
                   size_t n);
+
+/* Of a tool's arguments, JSON in any spelling; none and {} are the same. */
+struct link arguments_link(const struct chain_key *key, struct slice json);
 
 struct interval {
 	uint64_t start, end;
@@ -102,7 +104,8 @@ struct conversation {
 	struct llm_usage usage;
 	struct link tip, failed_tip; /* chains of the last call: with its answer; of its input if it failed */
 	uint64_t failed_at;
-	bool has_failed;
+	bool has_failed,
+	    only_prepared; /* only_prepared: the last call was no attempt, its messages come again */
 	uint64_t lost_seen;
 	struct arena arena;
 	TAILQ_ENTRY(conversation) lru;
@@ -135,6 +138,8 @@ void heads_init(struct heads *hs);
 void heads_release(struct heads *hs);
 void heads_add(struct heads *hs, struct link at, const struct owner *o);
 struct head *heads_find(struct heads *hs, struct link at);
+/* Of a name that the provider gave: `kind` "response" or "conversation"; zero for an absent one. */
+struct link name_link(const struct heads *hs, const char *kind, struct slice name);
 struct link session_link(const struct heads *hs, struct slice session_key);
 bool link_eq(struct link a, struct link b);
 bool link_none(struct link a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
+#include "llm/mcp.h"
 #include "span/ids.h"
 
 #define BYTES(x) slice_of(&(x), sizeof(x))
@@ -29,6 +30,15 @@ struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc
 {
 	return cut(
 	    HASH(slice_of(instance, 16), SLICE("process"), BYTES(proc->start), BYTES(proc->tgid), BYTES(n)));
+}
+
+struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m)
+{
+	const struct ev_conn_id *conn = &m->conn.id;
+
+	return cut(HASH(slice_of(instance, 16), SLICE("mcp"), BYTES(conn->tls), BYTES(conn->gen),
+	                BYTES(conn->proc.start), BYTES(conn->proc.tgid), BYTES(m->stream_id),
+	                BYTES(m->request_offset), BYTES(m->from_server), m->id, m->method, BYTES(m->end)));
 }
 
 struct span_id id_tool(const struct span_id *chat, uint64_t index)

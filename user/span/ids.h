@@ -19,9 +19,16 @@ struct trace_id {
 	uint8_t b[16];
 };
 
+/* Of what was said: keyed, for comparing only, never an id (conversation.h). */
+struct link {
+	uint8_t b[16];
+};
+
 struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call);
 /* n: number of the exec within the process, from 1. */
 struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t n);
+struct mcp_request;
+struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m);
 struct span_id id_tool(const struct span_id *chat, uint64_t index);
 struct span_id id_turn(const struct span_id *first_chat);
 struct span_id id_conversation(const struct span_id *first_chat);

@@ -60,6 +60,65 @@ static struct found found(const struct owner *o, const char *evidence, double co
 	return (struct found){.any = true, .owner = *o, .why = {evidence, confidence}};
 }
 
+bool is_aside(const struct llm_call *call)
+{
+	static const char *const speaking[] = {"chat", "generate_content", "text_completion", "invoke_agent",
+	                                       "count_tokens"};
+
+	for (size_t i = 0; i < sizeof(speaking) / sizeof(speaking[0]); i++)
+		if (!call->operation || strcmp(call->operation, speaking[i]) == 0)
+			return false;
+	return true;
+}
+
+bool is_preparation(const struct llm_call *call)
+{
+	return call->warm_up || (call->operation && strcmp(call->operation, "count_tokens") == 0);
+}
+
+/* The response or the conversation that the request names: the provider gave the name to one alone. */
+static struct found find_named(struct spans *sp, const struct flight *f)
+{
+	const struct llm_call *call = f->call;
+	const struct {
+		const char *kind, *evidence;
+		struct slice name;
+	} names[] = {{"response", "previous_response_id", call->previous_response_id},
+	             {"conversation", "conversation_id", call->conversation_id}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct link l = name_link(&sp->heads, names[i].kind, names[i].name);
+		struct head *h = link_none(l) ? NULL : heads_find(&sp->heads, l);
+		const struct owner *o = h ? choose(sp, h, f) : NULL;
+
+		if (o)
+			return found(o, names[i].evidence, 0.99);
+	}
+	return (struct found){0};
+}
+
+/* What a process does aside belongs to its conversation where it has only one; a server has many users. */
+static struct found find_only(struct spans *sp, const struct flight *f)
+{
+	struct conversation *c, *only = NULL;
+
+	if (f->call->is_server)
+		return (struct found){0};
+	TAILQ_FOREACH(c, &sp->lru, lru)
+	{
+		if (c->process != f->process || link_none(c->tip))
+			continue;
+		if (only)
+			return (struct found){0};
+		only = c;
+	}
+	if (!only)
+		return (struct found){0};
+
+	struct owner o = owner_of(sp, only);
+	return found(&o, "process", 0.5);
+}
+
 static struct found find_retry(struct spans *sp, const struct flight *f)
 {
 	struct head *h = f->chain.n ? heads_find(&sp->heads, f->chain.v[f->chain.n - 1]) : NULL;
@@ -68,7 +127,8 @@ static struct found find_retry(struct spans *sp, const struct flight *f)
 		if (is_retry(sp, &h->owners[i], f)) {
 			struct found r = found(&h->owners[i], "same_messages", 0.95);
 
-			r.retry = true;
+			r.again = true;
+			r.retry = !open_conversation(sp, h->owners[i].serial)->only_prepared;
 			return r;
 		}
 	return (struct found){0};
@@ -161,8 +221,10 @@ static struct found find_prompt(struct spans *sp, const struct flight *f)
 
 struct found find_conversation(struct spans *sp, const struct flight *f, bool ended)
 {
-	struct found r = find_retry(sp, f);
+	struct found r = is_aside(f->call) ? find_only(sp, f) : find_retry(sp, f);
 
+	if (!r.any)
+		r = find_named(sp, f);
 	if (r.any || !f->chain.answered)
 		return r;
 	r = find_session(sp, f);

@@ -2,8 +2,9 @@
 /*
  * span.h - LLM calls and process events in, span trees out.
  *
- *   conversation ─ turn (invoke_agent) ─┬─ chat
- *                                       └─ execute_tool ─ process ─ process …
+ *   conversation ─ turn (invoke_agent) ─┬─ chat (or embeddings, retrieval, …)
+ *                                       └─ execute_tool ─┬─ process ─ process …
+ *                                                        └─ mcp
  *
  * Each span is handed downstream once, when it is final; its parent's id is
  * known before the parent is final.  Ids are deterministic and content-free
@@ -13,6 +14,7 @@
  *   process  = H(boot-id… of the instance, tgid, start, number of the exec)
  *   tool     = H(chat, index)     turn = H(first chat of the turn, "turn")
  *   conversation = H(its first chat, "conversation")    trace = H(its first chat, "trace")
+ *   mcp      = H(instance, connection, stream, request offset, JSON-RPC id, method, end)
  */
 #ifndef SPANTAP_SPAN_H
 #define SPANTAP_SPAN_H
@@ -21,9 +23,9 @@
 #include "base/clock.h"
 #include "llm/llm.h"
 
-enum span_kind { SPAN_CONVERSATION, SPAN_TURN, SPAN_CHAT, SPAN_TOOL, SPAN_PROCESS, SPAN_KINDS };
+enum span_kind { SPAN_CONVERSATION, SPAN_TURN, SPAN_CHAT, SPAN_TOOL, SPAN_PROCESS, SPAN_MCP, SPAN_KINDS };
 
-const char *span_kind_name(enum span_kind k); /* conversation turn chat tool process */
+const char *span_kind_name(enum span_kind k); /* conversation turn chat tool process mcp */
 
 enum span_status { SPAN_UNSET, SPAN_OK, SPAN_ERROR };
 

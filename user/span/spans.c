@@ -77,7 +77,8 @@ static struct turn *turn_new(struct spans *sp, struct conversation *c, const str
 	t->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	t->lost_seen = sp->life_lost;
 	/* Results of tools that nobody asked for: the turn began earlier. */
-	t->late = f->chain.news && f->chain.news < f->chain.n && !f->chain.new_prompt;
+	t->late = (f->chain.news || f->call->previous_response_id.n) && f->chain.news < f->chain.n &&
+	          !f->chain.new_prompt;
 	TAILQ_INIT(&t->tools);
 	TAILQ_INSERT_TAIL(&c->turns, t, in_conversation);
 	return t;
@@ -188,13 +189,13 @@ static void keep_limits(struct spans *sp, uint64_t now)
 
 /* ---- calls ---- */
 
-static struct turn *turn_for(struct spans *sp, struct conversation *c, struct flight *f, bool retry,
+static struct turn *turn_for(struct spans *sp, struct conversation *c, struct flight *f, bool again,
                              bool answered)
 {
 	struct turn *t = c->turn;
 	uint64_t ts = flight_start(f);
 
-	if (t && !retry && f->chain.new_prompt && !(t->asks_tools && answered)) {
+	if (t && !again && f->chain.new_prompt && !(t->asks_tools && answered)) {
 		turn_leave(sp, t, ts);
 		t = NULL;
 	}
@@ -205,12 +206,22 @@ static struct turn *turn_for(struct spans *sp, struct conversation *c, struct fl
 	return t;
 }
 
+static void note_name(struct spans *sp, const struct conversation *c, const char *kind, struct slice name)
+{
+	struct link l = name_link(&sp->heads, kind, name);
+	struct owner o = owner_of(sp, c);
+
+	if (!link_none(l))
+		heads_add(&sp->heads, l, &o);
+}
+
 static void join(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
 {
 	uint64_t ts = flight_start(f);
 
 	f->conversation = c;
-	f->kind = why->retry ? "retry" : "main";
+	f->aside = is_aside(f->call) && why->any;
+	f->kind = f->aside || is_preparation(f->call) ? "auxiliary" : why->retry ? "retry" : "main";
 	f->why = why->any ? why->why : (struct link_reason){"new", 1.0};
 	LIST_INSERT_HEAD(&c->flights, f, in_conversation);
 	TAILQ_REMOVE(&sp->lru, c, lru);
@@ -220,11 +231,12 @@ static void join(struct spans *sp, struct flight *f, struct conversation *c, con
 	struct process *before = c->process;
 	if (before && before != f->process)
 		runs_place(sp, before, ts);
-	f->turn = turn_for(sp, c, f, why->retry, answered);
+	f->turn = turn_for(sp, c, f, why->again, answered);
 	f->turn->flights++;
 	c->process = process_ref(f->process);
 	process_unref(before);
 	f->process->conversation = c->serial;
+	note_name(sp, c, "conversation", f->call->conversation_id);
 	c->last = ts > c->last ? ts : c->last;
 }
 
@@ -233,15 +245,13 @@ static void locate(struct spans *sp, struct flight *f, bool ended)
 	struct found r = find_conversation(sp, f, ended);
 	struct conversation *c = r.any ? open_conversation(sp, r.owner.serial) : NULL;
 
-	if (!r.any && f->chain.answered && !ended)
+	if (!r.any && (f->chain.answered || f->call->previous_response_id.n) && !ended)
 		return;
 	if (!c)
 		c = conversation_new(sp, f, r.any ? &r.owner : NULL);
 	join(sp, f, c, &r);
 	keep_limits(sp, sp->now);
 }
-
-static struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts);
 
 static struct flight *flight_new(struct spans *sp, struct llm_call *call)
 {
@@ -259,7 +269,8 @@ static void take_begin(struct spans *sp, struct flight *f)
 	struct llm_call *call = f->call;
 
 	f->process = process_ref(enter_process(sp, &call->conn.id.proc, call->request_start));
-	chain_extend(&f->chain, &sp->heads.key, &f->arena, call->input.v, call->input.n);
+	if (!is_aside(call))
+		chain_extend(&f->chain, &sp->heads.key, &f->arena, call->input.v, call->input.n);
 	locate(sp, f, false);
 	if (!call->is_server)
 		f->process->is_agent = true;
@@ -281,6 +292,8 @@ static void leave_heads(struct spans *sp, struct flight *f)
 	struct owner o = owner_of(sp, c);
 	const struct llm_call *call = f->call;
 
+	note_name(sp, c, "response", call->response_id);
+	note_name(sp, c, "conversation", call->response_conversation);
 	if (f->chain.n == 0)
 		return;
 	heads_add(&sp->heads, f->chain.v[f->chain.n - 1], &o);
@@ -304,10 +317,13 @@ static void note_outcome(struct flight *f)
 
 	if (call->state != LLM_COMPLETE)
 		t->damaged = "a call of it is incomplete";
+	if (f->aside)
+		return;
 	t->failed = call->error_type.p || call->error_message.p || call->status >= 400;
 	t->error_type = t->failed ? arena_dup(&t->arena, call->error_type) : (struct slice){NULL, 0};
 	t->error_message = t->failed ? arena_dup(&t->arena, call->error_message) : (struct slice){NULL, 0};
-	c->has_failed = f->chain.n && (t->failed || call->state != LLM_COMPLETE);
+	c->only_prepared = is_preparation(call);
+	c->has_failed = f->chain.n && (t->failed || call->state != LLM_COMPLETE || c->only_prepared);
 	if (c->has_failed) {
 		c->failed_tip = f->chain.v[f->chain.n - 1];
 		c->failed_at = call->end;
@@ -336,9 +352,10 @@ static void take_end(struct spans *sp, struct llm_call *call)
 	if (call->end > c->last)
 		c->last = call->end;
 	note_outcome(f);
-	leave_heads(sp, f);
+	if (!f->aside)
+		leave_heads(sp, f);
 	bool asks = ask_tools(sp, f);
-	if (asks || !t->failed)
+	if (asks || (!t->failed && !f->aside && !is_preparation(call)))
 		t->asks_tools = asks;
 	flight_free(f);
 	call->user = NULL;
@@ -372,7 +389,7 @@ static void lose_process(struct spans *sp, struct process *p, uint64_t ts)
 	process_end(&sp->processes, p);
 }
 
-static struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts)
+struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64_t ts)
 {
 	struct process *stale = process_stale(&sp->processes, id);
 	struct process *p = process_find(&sp->processes, id);
@@ -465,6 +482,9 @@ static void take(struct spans *sp, const struct reorder_item *item)
 	case HAPPENS_LIFE_LOSS:
 		take_life_loss(sp, (const struct life_loss *)(const void *)item->record);
 		break;
+	case HAPPENS_MCP:
+		mcp_take(sp, item->record);
+		break;
 	case HAPPENS_BEGIN:
 		take_begin(sp, item->call->user);
 		break;
@@ -509,7 +529,17 @@ static void on_end(void *ctx, struct llm_call *call)
 	take_ready(sp, false);
 }
 
-const struct llm_events spans_llm_events = {.begin = on_begin, .end = on_end};
+static void on_mcp(void *ctx, const struct mcp_request *m)
+{
+	struct spans *sp = ctx;
+
+	if (sp->finished)
+		return;
+	mcp_keep(sp, m);
+	take_ready(sp, false);
+}
+
+const struct llm_events spans_llm_events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
 
 void spans_fork(struct spans *sp, const struct ev_fork *rec)
 {

@@ -4,8 +4,8 @@
  * that brings their results.
  *
  *   asked     the response that holds the call has ended
- *   started   the first process or sub-agent that hangs directly below the call
- *   ended     the exit of the last such process, else answered
+ *   started   the first process, MCP request or sub-agent that hangs directly below the call
+ *   ended     the exit of the last such process or the answer of the last such request, else answered
  *   answered  the request that carries the result began
  *
  * A process belongs to a call when a string among the call's arguments stands
@@ -36,10 +36,12 @@ struct tool {
 	struct slice shown_id;      /* the call id, cleaned */
 	struct slice strings[TOOL_STRINGS_MAX], quoted[TOOL_STRINGS_MAX];
 	size_t n_strings;
+	struct link arguments_link;
 	uint64_t streamed; /* the response had begun: an agent may start a tool before it ends */
 	uint64_t asked, started, ended, answered;
 	unsigned running;              /* direct processes that have not ended */
 	bool claimed;                  /* a process was matched to it that has no matched process above */
+	unsigned requests;             /* MCP requests made for it */
 	bool delegated;                /* a sub-agent was begun by it */
 	const struct llm_part *result; /* only while it is being answered */
 	const char *damaged;           /* static text: why what is known of it may be wrong; NULL: nothing */
