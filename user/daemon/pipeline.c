@@ -101,7 +101,12 @@ static void on_llm_end(void *ctx, struct llm_call *call)
 	spans_llm_events.end(((struct pipeline *)ctx)->spans, call);
 }
 
-static const struct llm_events llm_events = {.begin = on_llm_begin, .end = on_llm_end};
+static void on_mcp(void *ctx, const struct mcp_request *m)
+{
+	spans_llm_events.mcp(((struct pipeline *)ctx)->spans, m);
+}
+
+static const struct llm_events llm_events = {.begin = on_llm_begin, .end = on_llm_end, .mcp = on_mcp};
 
 /* --- between stream and proto --- */
 

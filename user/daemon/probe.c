@@ -520,6 +520,7 @@ static struct sink_summary count_up(const struct probe *p)
 	    .conn_untracked = loader_count(l, EV_COUNT_CONN_UNTRACKED),
 	    .proc_untracked = loader_count(l, EV_COUNT_PROC_UNTRACKED),
 	    .call_untracked = loader_count(l, EV_COUNT_CALL_UNTRACKED),
+	    .call_unreturned = loader_count(l, EV_COUNT_CALL_UNRETURNED),
 	    .decode_crashes = p->crashes,
 	    .no_tls = attacher_stats(p->attacher)->libraries == 0,
 	};
