@@ -28,6 +28,27 @@ check loss "len(chats) == 1" "chats[0].get('spantap.complete') is False" \
 grep -q 'lost' "$T/loss.tree" || fail "the tree does not say that something was lost"
 echo "FIGURE 64 KiB ring: $lost of $captured bytes lost, all of them accounted for"
 
+# Every output says it.
+S="$SPANTAP show --store $T/loss.store"
+id=$("$SPANTAP" ls --store "$T/loss.store" --json | "$PY" -c '
+import json, sys
+found = json.load(sys.stdin)
+found = found["conversations"] if isinstance(found, dict) else found
+assert [c["complete"] for c in found] == [False], found
+print(found[0]["trace_id"])') || fail "ls --json does not say that something is missing"
+$S "$id" >"$T/shown"
+grep -q "! incomplete: .*lost" "$T/shown" || fail "show: $(cat "$T/shown")"
+$S "$id" --json >"$T/shown"
+"$PY" - "$T/shown" "$lost" <<'END' || fail "show --json"
+import json, sys
+spans = json.load(open(sys.argv[1]))["spans"]
+chat = [s["attributes"] for s in spans if s["kind"] == "chat"][0]
+assert chat["spantap.complete"] is False and chat["spantap.lost_bytes"] == int(sys.argv[2]), chat
+END
+$S "$id" --tsv | awk -F'\t' '$3 == "chat" && $7 == "false" { n++ } END { exit n != 1 }' || fail "show --tsv"
+$S "$id" --call 1 >"$T/shown"
+grep -q "spantap.lost_bytes  *$lost$" "$T/shown" || fail "show --call: $(head -n 40 "$T/shown")"
+
 # The same with many small calls: every call is either whole and right, or marked.
 export SPANTAP_TEST_DATA_RING=16384
 traced many "$PY" tests/fixtures/agent.py --base-url "$BASE_URL" --ca "$CA_FILE" --parallel 8 \

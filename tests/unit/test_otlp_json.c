@@ -86,7 +86,7 @@ static void check_span(yyjson_val *s)
 	assert_true(is_hex(yyjson_obj_get(s, "spanId"), 16));
 	assert_true(yyjson_get_len(parent) == 0 || is_hex(parent, 16));
 	assert_true(yyjson_is_str(yyjson_obj_get(s, "name")));
-	assert_true(kind == 1 || kind == 3);
+	assert_true(kind >= 1 && kind <= 3);
 	assert_true(is_decimal(yyjson_obj_get(s, "startTimeUnixNano")));
 	assert_true(is_decimal(yyjson_obj_get(s, "endTimeUnixNano")));
 	check_attributes(yyjson_obj_get(s, "attributes"));
@@ -121,6 +121,69 @@ static yyjson_val *attribute(yyjson_val *span, const char *key)
 static const char *text_of(yyjson_val *value, const char *type)
 {
 	return yyjson_get_str(yyjson_obj_get(value, type));
+}
+
+/* Also where no content is: a loss is no content. */
+static void test_losses(void **state)
+{
+	(void)state;
+	struct otlp_json *o = otlp_json_new(NULL);
+	struct span s = make(0x0c, SPAN_CHAT);
+	struct buf out = {0};
+
+	span_set_bool(&s, ATTR_COMPLETE, false);
+	span_set_int(&s, ATTR_LOST_BYTES, 12345);
+	span_set_str(&s, ATTR_INCOMPLETE_REASON, SLICE("ring full"));
+	otlp_json_add(o, &s, false);
+	otlp_json_write(o, &out);
+
+	yyjson_doc *doc = yyjson_read(out.p, out.n - 1, 0);
+	yyjson_val *a = yyjson_arr_get(spans_of(doc), 0);
+	check_span(a);
+	assert_true(yyjson_is_false(yyjson_obj_get(attribute(a, "spantap.complete"), "boolValue")));
+	assert_string_equal(text_of(attribute(a, "spantap.lost_bytes"), "intValue"), "12345");
+	assert_string_equal(text_of(attribute(a, "spantap.incomplete.reason"), "stringValue"), "ring full");
+	yyjson_doc_free(doc);
+	buf_release(&out);
+	span_release(&s);
+	otlp_json_free(o);
+}
+
+/* Who asks is the client: of an MCP request that is the traced process, or its peer. */
+static void test_kinds(void **state)
+{
+	(void)state;
+	static const struct {
+		enum span_kind kind;
+		const char *side;
+		int otlp;
+	} v[] = {{SPAN_CHAT, NULL, 3},
+	         {SPAN_TOOL, NULL, 1},
+	         {SPAN_PROCESS, NULL, 1},
+	         {SPAN_MCP, "client", 3},
+	         {SPAN_MCP, "server", 2}};
+	struct otlp_json *o = otlp_json_new(NULL);
+	struct buf out = {0};
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct span s = make((uint8_t)(i + 1), v[i].kind);
+
+		if (v[i].side)
+			span_set_str(&s, ATTR_MCP_SIDE, slice_str(v[i].side));
+		otlp_json_add(o, &s, true);
+		span_release(&s);
+	}
+	otlp_json_write(o, &out);
+	yyjson_doc *doc = yyjson_read(out.p, out.n - 1, 0);
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		yyjson_val *s = yyjson_arr_get(spans_of(doc), i);
+
+		check_span(s);
+		assert_int_equal(yyjson_get_int(yyjson_obj_get(s, "kind")), v[i].otlp);
+	}
+	yyjson_doc_free(doc);
+	buf_release(&out);
+	otlp_json_free(o);
 }
 
 static void test_fields(void **state)
@@ -356,10 +419,8 @@ static void test_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_fields),
-	    cmocka_unit_test(test_content),
-	    cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_fields),  cmocka_unit_test(test_losses), cmocka_unit_test(test_kinds),
+	    cmocka_unit_test(test_content), cmocka_unit_test(test_file),   cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sink/sink.h"
+#include "sink/summary.h"
 #include "store/store.h"
 
 static char dir[64];
@@ -156,6 +157,94 @@ static void test_round_trip(void **state)
 	                     SLICE("tool \xef\xbf\xbd use")));
 	store_spans_free(back, n);
 	span_release(&s);
+	store_close(st);
+}
+
+static void test_losses(void **state)
+{
+	(void)state;
+	struct store *st = open_as(STORE_WRITE);
+	struct span s = make(1, 1, SPAN_CHAT), *back;
+	struct store_conversation c;
+	struct arena a = {0};
+	size_t n;
+
+	span_set_bool(&s, ATTR_COMPLETE, false);
+	span_set_int(&s, ATTR_LOST_BYTES, 12345);
+	span_set_str(&s, ATTR_INCOMPLETE_REASON, SLICE("ring full"));
+	assert_int_equal(store_insert(st, &s), 0);
+	assert_int_equal(insert(st, 1, 2, SPAN_CHAT), 0);
+	assert_int_equal(insert(st, 2, 3, SPAN_CHAT), 0);
+	assert_int_equal(store_commit(st), 0);
+	assert_int_equal(store_spans(st, s.trace, &back, &n), 0);
+	assert_int_equal(n, 2);
+	assert_false(span_get(&back[0], ATTR_COMPLETE)->b);
+	assert_int_equal(span_get(&back[0], ATTR_LOST_BYTES)->i, 12345);
+	assert_true(slice_eq(span_get(&back[0], ATTR_INCOMPLETE_REASON)->str, SLICE("ring full")));
+	assert_null(span_get(&back[1], ATTR_LOST_BYTES));
+	assert_int_equal(store_conversation(st, s.trace, &a, &c), 0);
+	assert_false(c.complete);
+	store_spans_free(back, n);
+	span_release(&s);
+	s = make(2, 3, SPAN_CHAT);
+	assert_int_equal(store_conversation(st, s.trace, &a, &c), 0);
+	assert_true(c.complete);
+	span_release(&s);
+	arena_release(&a);
+	store_close(st);
+}
+
+/* Each counter of a loss is there by its name, and in the audit log. */
+static void test_every_loss_is_kept(void **state)
+{
+	(void)state;
+	struct sink_conf conf = {.store_dir = dir};
+	struct sink_summary sum = {0};
+	const char *why = NULL;
+	void *sink;
+	int64_t losses = 0;
+
+	for (size_t i = 0; i < n_summary_defs; i++) {
+		*(uint64_t *)((char *)&sum + summary_defs[i].offset) = 100 + i;
+		losses += summary_defs[i].words != NULL;
+	}
+	assert_int_equal(sink_store.open(&conf, &sink, &why), 0);
+	assert_int_equal(sink_store.finish(sink, &sum), 0);
+	sink_store.close(sink);
+	for (size_t i = 0; i < n_summary_defs; i++) {
+		struct buf sql = {0};
+
+		buf_addf(&sql, "SELECT json_extract(counters, '$.%s') FROM capture", summary_defs[i].name);
+		assert_int_equal(number(buf_str(&sql)), 100 + i);
+		buf_release(&sql);
+	}
+	assert_int_equal(number("SELECT count(*) FROM audit_event WHERE kind='loss'"), losses);
+}
+
+/* Tokens of an embedding's answer are not missing: there are none. */
+static void test_calls_without_usage(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"chat m", "embeddings e", "retrieval", "text_completion m",
+	                                    "chat"};
+	struct store *st = open_as(STORE_WRITE);
+	struct store_conversation c;
+	struct arena a = {0};
+	uint8_t trace[16];
+
+	for (uint32_t i = 0; i < 5; i++) {
+		struct span s = make(1, i + 1, SPAN_CHAT);
+
+		s.name = slice_str(names[i]);
+		assert_int_equal(store_insert(st, &s), 0);
+		memcpy(trace, s.trace, sizeof(trace));
+		span_release(&s);
+	}
+	assert_int_equal(store_commit(st), 0);
+	assert_int_equal(store_conversation(st, trace, &a, &c), 0);
+	assert_int_equal(c.calls, 5);
+	assert_int_equal(c.calls_without_usage, 3);
+	arena_release(&a);
 	store_close(st);
 }
 
@@ -506,6 +595,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_round_trip),
+	    TEST(test_losses),
+	    TEST(test_every_loss_is_kept),
+	    TEST(test_calls_without_usage),
 	    TEST(test_modes),
 	    TEST(test_link_in_place_of_database),
 	    TEST(test_idempotent),

@@ -289,8 +289,9 @@ static const char *summary(const struct sink_summary *s, size_t calls)
 static void test_summary(void **state)
 {
 	(void)state;
-	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 1234567, .tls_connections = 1}, 3),
-	                    "captured 1.2 MB · nothing lost\n");
+	assert_string_equal(
+	    summary(&(struct sink_summary){.captured_bytes = 1234567, .tls_connections = 1}, 3),
+	    "captured 1.2 MB · nothing lost\n");
 	assert_string_equal(
 	    summary(&(struct sink_summary){.captured_bytes = 1, .lost_bytes = 12, .life_lost = 1000}, 3),
 	    "captured 1 byte · lost 12 bytes of payload: ring full\n"
@@ -305,6 +306,54 @@ static void test_summary(void **state)
 	assert_non_null(strstr(summary(NULL, 1), "not known"));
 	summary(NULL, 0);
 	buf_release(&(struct buf){0});
+}
+
+/* What speaks names its operation too; what does not is not asked for tokens. Processes that work say so. */
+static void test_other_kinds(void **state)
+{
+	(void)state;
+	struct tree_conf conf = {.columns = 100};
+	struct span *s;
+
+	s = add(SPAN_CHAT, 3, 2, 100, 20);
+	span_set_str(s, ATTR_OPERATION_NAME, SLICE("embeddings"));
+	span_set_str(s, ATTR_REQUEST_MODEL, SLICE("vectors"));
+	span_set_int(s, ATTR_USAGE_INPUT_TOKENS, 7);
+	s = add(SPAN_CHAT, 4, 2, 130, 20);
+	span_set_str(s, ATTR_OPERATION_NAME, SLICE("retrieval"));
+	span_set_str(s, ATTR_DATA_SOURCE_ID, SLICE("animals"));
+	span_set_str(s, ATTR_RETRIEVAL_QUERY, SLICE("foxes"));
+	s = add(SPAN_TOOL, 5, 2, 200, 900);
+	span_set_str(s, ATTR_TOOL_NAME, SLICE("build"));
+	s = add(SPAN_MCP, 6, 5, 210, 12);
+	s->name = arena_dup(&s->arena, SLICE("tools/call search"));
+	span_set_str(s, ATTR_TOOL_CALL_ARGUMENTS, SLICE("{\"query\":\"fox\"}"));
+	span_set_bool(s, ATTR_COMPLETE, false);
+	span_set_str(s, ATTR_INCOMPLETE_REASON, SLICE("ring full"));
+	span_set_int(s, ATTR_LOST_BYTES, 9);
+	s = add(SPAN_PROCESS, 7, 5, 300, 500);
+	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("make"));
+	span_set_double(s, ATTR_PROCESS_CPU_TIME, 0.4);
+	s = add(SPAN_PROCESS, 8, 5, 301, 500);
+	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("sleep"));
+	span_set_double(s, ATTR_PROCESS_CPU_TIME, 0.05); /* a tenth of it */
+	s = add(SPAN_PROCESS, 9, 5, 302, 10);
+	span_set_str(s, ATTR_PROCESS_EXECUTABLE_NAME, SLICE("true"));
+	span_set_double(s, ATTR_PROCESS_CPU_TIME, 0.009);
+	s = add(SPAN_TURN, 2, 1, 10, 1200);
+	span_set_int(s, ATTR_TURN_INDEX, 1);
+	s = add(SPAN_CONVERSATION, 1, 0, 10, 1200);
+	struct buf out = print(&conf);
+	assert_string_equal(strchr(out.p, '\n') + 1, "└─ turn 1 · 1.20 s\n"
+	                                             "   ├─ #1 embeddings vectors · 20 ms · 7 tokens\n"
+	                                             "   ├─ #2 retrieval animals · 20 ms · \"foxes\"\n"
+	                                             "   └─ tool build · 900 ms\n"
+	                                             "      ├─ mcp tools/call search: fox · 12 ms\n"
+	                                             "      │    ! incomplete: ring full, 9 bytes lost\n"
+	                                             "      ├─ [?] make · 500 ms · 400 ms CPU · exec\n"
+	                                             "      ├─ [?] sleep · 500 ms · exec\n"
+	                                             "      └─ [?] true · 10 ms · exec\n");
+	buf_release(&out);
 }
 
 static void test_sink(void **state)
@@ -350,8 +399,8 @@ static void test_sink(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_golden), TEST(test_hostile), TEST(test_odd_parents),
-	    TEST(test_deep),   TEST(test_summary), TEST(test_sink),
+	    TEST(test_golden),      TEST(test_hostile), TEST(test_odd_parents), TEST(test_deep),
+	    TEST(test_other_kinds), TEST(test_summary), TEST(test_sink),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,10 @@ int store_conversation(struct store *st, const uint8_t trace[16], struct arena *
 	            "SELECT min(start_wall_ns), max(end_ns) - min(start_ns),"
 	            " sum(kind=1), sum(kind=2), sum(kind=3), sum(kind IN (2,3) AND status=2),"
 	            " sum(input_tokens) FILTER (WHERE kind=2), sum(output_tokens) FILTER (WHERE kind=2),"
-	            " sum(kind=2 AND (input_tokens IS NULL OR output_tokens IS NULL)),"
+	            /* only what is asked for words: names begin with the operation */
+	            " sum(kind=2 AND (input_tokens IS NULL OR output_tokens IS NULL)"
+	            " AND substr(name, 1, instr(name || ' ', ' ') - 1) IN"
+	            " ('chat', 'generate_content', 'text_completion', 'invoke_agent')),"
 	            " sum(kind=0), sum(complete=0), min(conversation), min(agent),"
 	            " (SELECT command FROM capture WHERE id=(SELECT min(capture) FROM span WHERE trace=?1))"
 	            " FROM span WHERE trace=?1");
