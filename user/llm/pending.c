@@ -251,6 +251,8 @@ void pending_end(struct pending *p, uint64_t ts, const char *why)
 		call->request_id = arena_dup(&call->arena, request_id);
 	answer_finish(&p->answer);
 	set_error_type(call);
+	if (p->x->conn) /* its peer and server name take another way than its bytes, and may come behind them */
+		call->conn = *p->x->conn;
 	call->end = ts;
 	call->lost_bytes = p->x->lost_bytes;
 	call->damage = p->x->damage;
