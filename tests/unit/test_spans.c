@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/alloc.h"
 #include "span/content.h"
@@ -915,9 +916,37 @@ static void a_long_capture_does_not_grow(void **state)
 	end_world(&w);
 }
 
+/* The peer takes another way than the bytes: the call may be over when it comes, and is not final yet. */
+static void the_peer_may_come_behind_a_short_call(void **state)
+{
+	struct world w;
+	struct conn_info info, other;
+
+	(void)state;
+	begin_world(&w, CONTENT_FULL);
+	exec_at(&w, 1, 10, "agent");
+	struct llm_call *c = call_new(&w, 10, 10);
+	begin(&w, c);
+	info = other = c->conn;
+	end_at(&w, c, 12);
+	info.family = AF_INET;
+	info.port = 443;
+	memcpy(info.address, "\xc0\x00\x02\x07", 4);
+	spans_conn(w.sp, &info);
+	other.id.gen++;
+	other.family = AF_INET;
+	spans_conn(w.sp, &other);
+	finish(&w, 1000);
+	assert_int_equal(w.v[0].kind, SPAN_CHAT);
+	assert_true(slice_eq(span_get(&w.v[0], ATTR_NETWORK_PEER_ADDRESS)->str, SLICE("192.0.2.7")));
+	assert_int_equal(span_get(&w.v[0], ATTR_NETWORK_PEER_PORT)->i, 443);
+	end_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_peer_may_come_behind_a_short_call),
 	    cmocka_unit_test(a_conversation_of_two_turns),
 	    cmocka_unit_test(the_same_input_gives_the_same_spans),
 	    cmocka_unit_test(records_out_of_order),

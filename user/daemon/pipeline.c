@@ -224,13 +224,24 @@ static void on_totals(struct pipeline *p, const struct ev_conn *rec)
 	streams_conn(p->streams, rec);
 }
 
+static void on_peer(struct pipeline *p, const struct ev_peer *rec)
+{
+	streams_peer(p->streams, rec);
+
+	struct pipeline_conn *c = streams_find(p->streams, &rec->conn);
+	if (c)
+		spans_conn(p->spans, c->verdict.info);
+}
+
 static void on_name(struct pipeline *p, const struct ev_name *rec)
 {
 	streams_name(p->streams, rec);
 
 	struct pipeline_conn *c = streams_find(p->streams, &rec->conn);
-	if (c)
-		verdict_name(p->verdicts, &c->verdict, slice_str(c->verdict.info->server_name));
+	if (!c)
+		return;
+	verdict_name(p->verdicts, &c->verdict, slice_str(c->verdict.info->server_name));
+	spans_conn(p->spans, c->verdict.info);
 }
 
 static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
@@ -260,7 +271,7 @@ static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
 	case EV_PEER:
 		if (!RECORD(rec, struct ev_peer))
 			return -EBADMSG;
-		streams_peer(p->streams, RECORD(rec, struct ev_peer));
+		on_peer(p, RECORD(rec, struct ev_peer));
 		return 0;
 	case EV_NAME:
 		if (!RECORD(rec, struct ev_name))

@@ -22,6 +22,8 @@
 
 #define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
 
+#define CONN_FLIGHTS_MAX 256 /* latest calls of which one may be on a connection that has just begun */
+
 /* Where the arguments of open tool calls are looked for in the prompt of a new conversation. */
 #define PROMPT_TEXTS_MAX 4     /* the latest ones */
 #define PROMPT_BYTES_MAX 16384 /* of each, twice the longest argument: searching hostile ones takes time */

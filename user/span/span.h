@@ -65,8 +65,8 @@ struct span {
 	uint8_t trace[16], id[8], parent[8]; /* parent all zero: a root */
 	enum span_kind kind;
 	struct slice name;
-	uint64_t start, end;    /* boot ns */
-	uint64_t start_wall;    /* ns since the epoch, by the clock sample current at start */
+	uint64_t start, end; /* boot ns */
+	uint64_t start_wall; /* ns since the epoch, by the clock sample current at start */
 	enum span_status status;
 	struct slice status_message;
 	struct attr *attrs;
@@ -109,7 +109,8 @@ struct spans;
 
 struct span_stats {
 	uint64_t spans;              /* handed downstream */
-	uint64_t unlinked_processes; /* execs with no agent above them, or none with an open conversation: not emitted */
+	uint64_t unlinked_processes; /* execs with no agent above them, or none with an open conversation: not
+	                                emitted */
 	uint64_t open_conversations, open_tools, held_processes, live_processes;
 };
 
@@ -119,6 +120,8 @@ void spans_fork(struct spans *sp, const struct ev_fork *rec);
 /* `rec` has argv, cwd and cgroup behind it; checked by the caller. */
 void spans_exec(struct spans *sp, const struct ev_exec *rec);
 void spans_exit(struct spans *sp, const struct ev_exit *rec);
+/* More has become known of a connection: calls on it that are not final yet show it. */
+void spans_conn(struct spans *sp, const struct conn_info *info);
 /* Process records were lost: `total` so far. Spans that are open from now on say so. */
 void spans_life_lost(struct spans *sp, uint64_t total);
 /* Payload of this process was lost at `ts`: turns that it may belong to say so. */

@@ -560,6 +560,21 @@ void spans_exit(struct spans *sp, const struct ev_exit *rec)
 	take_ready(sp, false);
 }
 
+/* Peer and server name come through the life ring, a short call may be over by then. */
+void spans_conn(struct spans *sp, const struct conn_info *info)
+{
+	unsigned looked_at = 0;
+	struct flight *f;
+
+	LIST_FOREACH(f, &sp->flights, in_all)
+	{
+		if (++looked_at > CONN_FLIGHTS_MAX)
+			break;
+		if (memcmp(&f->call->conn.id, &info->id, sizeof(info->id)) == 0)
+			f->call->conn = *info;
+	}
+}
+
 void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t ts)
 {
 	struct traffic_loss rec = {.head = {.size = sizeof(rec), .ts = ts}, .proc = *proc};
