@@ -250,9 +250,9 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	a->stats.libraries++;
 	if (f->attached && !(loader_caps(a->loader) & LOADER_COOKIES))
 		loader_attached_late(a->loader);
-	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped", f->name,
+	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped, within %.1f ms", f->name,
 		 t->build_id[0] ? t->build_id : "no build id", f->attached ? " late" : "", target_is_slow(t) ? "slow" : "fast",
-		 (double)delay / 1e6);
+		 (double)delay / 1e6, (double)(clock_boot_ns() - now) / 1e6);
 	return 1;
 }
 
