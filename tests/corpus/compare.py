@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""compare.py CORPUS DIR OTLP_FILE: the spans of `peers.py client` against what each recording expects.
+
+Every call span is matched with the exchange that its worker (peer's port) made when it began; prints exact/total per
+provider and API, and each difference. Differences that are known and right lie in tests/golden/known.tsv, which is of
+all harnesses: what only this one finds is marked `span:` there, and must occur. Exits 1 when something else differs.
+"""
+import bisect
+import collections
+import glob
+import hashlib
+import json
+import sys
+
+import exchanges
+
+KNOWN = "tests/golden/known.tsv"
+CLOCKS = 2_000_000  # ns that the span's wall clock may be before the client's
+WORDS = {"chat", "text_completion", "embeddings", "generate_content"}
+ITEMS = {"local_shell_call", "shell_call", "apply_patch_call", "computer_call"}  # the agent's, but server_items there
+
+
+def value(v):
+    if "intValue" in v:
+        return int(v["intValue"])
+    if "arrayValue" in v:
+        return [value(x) for x in v["arrayValue"].get("values", [])]
+    return next(iter(v.values()), None)
+
+
+def load(path):
+    """(start, attributes) of every span, in order of start."""
+    found = []
+    for line in open(path, encoding="utf-8"):
+        for rs in json.loads(line)["resourceSpans"]:
+            for ss in rs["scopeSpans"]:
+                found += [(int(s["startTimeUnixNano"]), {a["key"]: value(a["value"]) for a in s["attributes"]})
+                          for s in ss["spans"]]
+    return sorted(found, key=lambda s: s[0])
+
+
+class Known:
+    def __init__(self):
+        self.rows = {}
+        for line in open(KNOWN, encoding="utf-8"):
+            if line.strip() and line[0] != "#":
+                file, n, field = line.split("\t")[:3]
+                self.rows[file, n, field] = False
+
+    def has(self, x, field):
+        for one in (field, "span:" + field):
+            if (x.path, str(x.n), one) in self.rows:
+                self.rows[x.path, str(x.n), one] = True
+                return True
+        return False
+
+    def stale(self):
+        return [row for row, seen in self.rows.items() if row[2].startswith("span:") and not seen]
+
+
+def differences(got, want):
+    """(field, got, want) of two dicts of the same fields."""
+    return [(f, got.get(f), want.get(f)) for f in want if got.get(f) != want.get(f)]
+
+
+def text_of(message, kind):
+    return "".join(p["content"] for p in message.get("parts", []) if p["type"] == kind)
+
+
+def sha(text):
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def arguments(v):
+    """Arguments that are no JSON are expected as the string they are; none at all as null."""
+    if isinstance(v, str):
+        try:
+            return json.loads(v)
+        except ValueError:
+            pass
+    return None if v == "" else v
+
+
+def wanted_error(e, status):
+    if not e:
+        return None
+    word = e.get("type") or e.get("status") or e.get("code")
+    return str(word if word not in (None, "") else status)
+
+
+def request_fields(s, x):
+    e = x.expect
+    got = {"request_stream": bool(s.get("gen_ai.request.stream")), "status": s.get("http.response.status_code")}
+    want = {"request_stream": bool(e.get("request_stream")), "status": e.get("status")}
+    operation = s.get("gen_ai.operation.name")
+    if e.get("operation"):
+        got["operation"], want["operation"] = operation, e["operation"]
+    elif operation in WORDS:
+        got["operation"], want["operation"] = operation, None
+    if x.scope != "request_only" or e.get("request_model"):
+        got["request_model"], want["request_model"] = s.get("gen_ai.request.model") or None, e.get("request_model") or None
+    if x.scope != "request_only":
+        got["error"], want["error"] = s.get("error.type"), wanted_error(e.get("error"), e.get("status"))
+    return got, want
+
+
+def finish_reasons(e):
+    return [str(v) for v in e.get("finish_reasons") or [] if v is not None]
+
+
+def usage_fields(s, e):
+    names = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cache_read.input_tokens",
+             "cache_write": "cache_creation.input_tokens", "reasoning": "reasoning.output_tokens"}
+    u = e.get("usage_semconv") or {}
+    return ({f"usage.{k}": s.get("gen_ai.usage." + v) for k, v in names.items()},
+            {f"usage.{k}": u.get(k) for k in names})
+
+
+def content_fields(s, e):
+    out = json.loads(s.get("gen_ai.output.messages") or "[]")
+    first = out[0] if out else {}
+    got, want = {}, {}
+    for kind, name in (("text", "text"), ("reasoning", "reasoning")):
+        if e.get(name + "_sha256"):
+            text = text_of(first, kind)
+            got[name], want[name] = (sha(text), len(text.encode())), (e[name + "_sha256"], e[name + "_len"])
+    for i, choice in enumerate(e.get("choices") or []):
+        text = text_of(out[i], "text") if i < len(out) else ""
+        got[f"choice {i}"] = (sha(text), len(text.encode()))
+        want[f"choice {i}"] = (choice.get("text_sha256"), choice.get("text_len"))
+    calls = [p for m in out for p in m.get("parts", []) if p["type"] == "tool_call" and p["name"] not in ITEMS]
+    got["tool_calls"] = [(p.get("id"), p["name"] or None, arguments(p.get("arguments"))) for p in calls]
+    want["tool_calls"] = [(t.get("id"), t.get("name") or None, arguments(t.get("arguments"))) for t in e.get("tool_calls") or []]
+    return got, want
+
+
+def full_fields(s, x):
+    e = x.expect
+    got = {"response_id": s.get("gen_ai.response.id") or None, "response_model": s.get("gen_ai.response.model") or None,
+           "finish_reasons": s.get("gen_ai.response.finish_reasons") or []}
+    want = {"response_id": e.get("response_id") or None, "response_model": e.get("response_model") or None,
+            "finish_reasons": finish_reasons(e)}
+    complete = s.get("spantap.complete")
+    if "stream_complete" in e:
+        got["stream_complete"] = bool(complete and s.get("gen_ai.response.finish_reasons"))
+        want["stream_complete"] = e["stream_complete"]
+    else:
+        got["complete"], want["complete"] = complete, True
+    if e.get("request_stream") and "stream_framing" in e:
+        got["stream_framing"], want["stream_framing"] = s.get("spantap.call.framing"), e["stream_framing"]
+    if e.get("response_status"):
+        got["response_status"], want["response_status"] = s.get("spantap.call.response_status"), e["response_status"]
+    if e.get("embeddings_count") is not None:
+        got["embeddings_count"], want["embeddings_count"] = s.get("spantap.call.output_count"), e["embeddings_count"]
+    for more in (usage_fields(s, e), content_fields(s, e)):
+        got.update(more[0])
+        want.update(more[1])
+    return got, want
+
+
+def mcp_fields(found, e):
+    got = [(s.get("mcp.method.name"), s.get("jsonrpc.request.id"), s.get("gen_ai.tool.name")) for s in found]
+    want = [(m["method"], None if m.get("id") is None else str(m["id"]), m.get("tool")) for m in e.get("mcp") or []]
+    return {"mcp": sorted(got, key=repr)}, {"mcp": sorted(want, key=repr)}
+
+
+def judge(x, calls, mcp):
+    """The differences of one exchange."""
+    bad = differences(*mcp_fields(mcp, x.expect))
+    expected = 0 if x.scope == "none" or x.api == "mcp" else 1
+    if len(calls) != expected:
+        return bad + [("call", [s.get("spantap.call.api") for s in calls], expected)]
+    if not calls:
+        return bad
+    bad += differences(*request_fields(calls[0], x))
+    return bad + differences(*full_fields(calls[0], x)) if x.scope == "full" else bad
+
+
+def made(directory):
+    """{port: ([start], [number])}, in order."""
+    truth = {}
+    for name in glob.glob(directory + "/truth.*"):
+        for line in open(name, encoding="ascii"):
+            port, number, start = map(int, line.split())
+            starts, numbers = truth.setdefault(port, ([], []))
+            starts.append(start)
+            numbers.append(number)
+    return truth
+
+
+def main(corpus, directory, otlp):
+    every, truth, known = exchanges.load(corpus), made(directory), Known()
+    calls, mcp, astray = collections.defaultdict(list), collections.defaultdict(list), 0
+    for start, s in load(otlp):
+        kind = calls if s.get("spantap.call.api") else mcp if s.get("mcp.method.name") else None
+        if kind is None:
+            continue
+        starts, numbers = truth.get(s.get("network.peer.port"), ([], []))
+        at = bisect.bisect_right(starts, start + CLOCKS) - 1
+        astray += at < 0
+        kind[numbers[at] if at >= 0 else -1].append(s)
+    tally = collections.Counter()
+    done = sorted(n for _, numbers in truth.values() for n in numbers)
+    for x in (every[n] for n in done):
+        bad = [d for d in judge(x, calls[x.number], mcp[x.number]) if not known.has(x, d[0])]
+        for field, got, want in bad:
+            print(f"DIFF {x.path} #{x.n} {field}: got {got!r:.300}, expected {want!r:.300}")
+        tally[x.provider, x.scope, "total"] += 1
+        tally[x.provider, x.scope, "exact"] += not bad
+    for provider, scope in sorted({k[:2] for k in tally}, key=str):
+        print(f"FIGURE {provider or '-':12} {scope:12} {tally[provider, scope, 'exact']} of {tally[provider, scope, 'total']} exact")
+    exact, total = (sum(v for k, v in tally.items() if k[2] == what) for what in ("exact", "total"))
+    print(f"FIGURE {exact} of {total} exchanges exact over TLS; {len(every) - total} not to be replayed; {astray} spans of none")
+    for row in known.stale():
+        print("KNOWN", *row, "does not differ any more: remove it")
+    return exact != total or not total or bool(known.stale()) or bool(astray)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

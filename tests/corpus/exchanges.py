@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""exchanges.py: the recorded exchanges (../shared/corpus/README.md), and how each is said over HTTP/1.1.
+
+What the recording lost (framing, chunks, writes) is drawn from a generator that is seeded by the exchange and SEED.
+"""
+import base64
+import glob
+import gzip
+import json
+import os
+import random
+import zlib
+
+SEED = int(os.environ.get("SEED", "1"))
+FRAMING = {"content-length", "transfer-encoding", "content-encoding", "connection", "upgrade", "host", "expect"}
+
+
+class Exchange:
+    def __init__(self, number, path, n, item):
+        self.number, self.path, self.n, self.item = number, path, n, item
+        self.expect, self.provider, self.api = item["expect"], item.get("provider"), item.get("api") or ""
+        self.scope = self.expect["scope"]
+        self.method, self.status = item["request"]["method"], item["response"]["status"] or 0
+        rest = item["request"]["url"].partition("://")[2] or item["request"]["url"]
+        host, slash, target = rest.partition("/")
+        self.host = host if host and not set(host) & set("<>* {}") else "api.example"
+        self.target = (slash + target).partition("#")[0] or "/"
+
+    def random(self, what):
+        return random.Random(f"{SEED}/{self.number}/{what}")
+
+
+def load(directory):
+    """All exchanges in a fixed order."""
+    found = []
+    for path in sorted(glob.glob(directory + "/*/*.json")):
+        with open(path, encoding="utf-8") as f:
+            items = json.load(f)
+        found += [(os.path.relpath(path, directory), n, item) for n, item in enumerate(items) if isinstance(item, dict)]
+    return [Exchange(i, *each) for i, each in enumerate(found)]
+
+
+def fields(headers):
+    for name, value in headers.items() if isinstance(headers, dict) else headers or []:
+        for one in value if isinstance(value, list) else [value]:
+            if name and name[0] != ":" and name.lower() not in FRAMING and isinstance(one, str):
+                yield name, one.replace("\r", " ").replace("\n", " ")
+
+
+def encoding_of(headers):
+    pairs = headers.items() if isinstance(headers, dict) else headers or []
+    for name, value in pairs:
+        if name.lower() == "content-encoding":
+            return (value[0] if isinstance(value, list) else value).lower()
+    return ""
+
+
+def body_of(message, preserved):
+    """The body as sent and its coding; a header may remain on a body that was decoded already."""
+    raw = base64.b64decode(message.get("body_b64") or "")
+    if raw[:2] == b"\x1f\x8b":
+        return raw, "gzip"
+    return raw, "br" if preserved and encoding_of(message.get("headers")) == "br" else ""
+
+
+def recode(body, coding, draw):
+    """Bodies that came without coding get one now and then, in one member or several."""
+    how = draw.randrange(4)
+    if coding or not body or how < 2:
+        return body, coding
+    if how == 2:
+        try:
+            import brotli
+            return brotli.compress(body, quality=5), "br"
+        except ImportError:
+            return zlib.compress(body), "deflate"
+    cut = draw.randrange(len(body) + 1)
+    return gzip.compress(body[:cut]) + gzip.compress(body[cut:]), "gzip"
+
+
+def chunks(body, draw):
+    out, at, longest = bytearray(), 0, draw.choice((40, 700, 5000, 100000))
+    while at < len(body):
+        n = draw.randint(1, longest)
+        out += b"%x%s\r\n" % (len(body[at:at + n]), draw.choice((b"", b"", b";x=y"))) + body[at:at + n] + b"\r\n"
+        at += n
+    return bytes(out) + b"0\r\n\r\n"
+
+
+def framed(head, body, coding, draw, to_close=False):
+    head += f"content-encoding: {coding}\r\n" if coding else ""
+    if to_close:
+        return (head + "connection: close\r\n\r\n").encode("utf-8", "surrogateescape") + body
+    if draw.random() < 0.5:
+        head, body = head + "transfer-encoding: chunked\r\n\r\n", chunks(body, draw)
+    else:
+        head += f"content-length: {len(body)}\r\n\r\n"
+    return head.encode("utf-8", "surrogateescape") + body
+
+
+def request(x):
+    draw = x.random("request")
+    body, coding = body_of(x.item["request"], False)
+    head = f"{x.method} {x.target} HTTP/1.1\r\nhost: {x.host}\r\nx-exchange: {x.number}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["request"].get("headers")))
+    if not body:
+        return (head + "content-length: 0\r\n\r\n").encode("utf-8", "surrogateescape")
+    return framed(head, body, coding, draw)
+
+
+def bodyless(x):
+    return x.status in (204, 304) or x.method == "HEAD"
+
+
+def response(x):
+    """The bytes, and whether the connection ends with them."""
+    draw = x.random("response")
+    head = f"HTTP/1.1 {x.status} x\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["response"].get("headers")))
+    if bodyless(x):
+        return (head + "\r\n").encode("utf-8", "surrogateescape"), False
+    body, coding = recode(*body_of(x.item["response"], x.item.get("capture", {}).get("encoding_preserved")), draw)
+    to_close = draw.random() < 0.05
+    if draw.random() < 0.1:
+        head = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + head
+    return framed(head, body, coding, draw, to_close), to_close
+
+
+def pieces(data, draw):
+    """Random splits of one message's writes; long ones in longer pieces, so that the number stays bounded."""
+    longest = max(draw.choice((7, 200, 3000, 20000)), len(data) // 100)
+    at = 0
+    while at < len(data):
+        n = draw.randint(1, longest)
+        yield data[at:at + n]
+        at += n
