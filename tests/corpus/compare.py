@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """compare.py CORPUS DIR OTLP_FILE: the spans of `peers.py client` against what each recording expects.
 
-Every call span is matched with the exchange that its worker (peer's port) made when it began; prints exact/total per
-provider and API, and each difference. Differences that are known and right lie in tests/golden/known.tsv, which is of
+A span says at the end of user_agent.original which exchange it is; prints exact/total per provider and scope, and each
+difference. Differences that are known and right lie in tests/golden/known.tsv, which is of
 all harnesses: what only this one finds is marked `span:` there, and must occur. Exits 1 when something else differs.
 """
-import bisect
 import collections
 import glob
 import hashlib
@@ -16,7 +15,6 @@ import sys
 import exchanges
 
 KNOWN = "tests/golden/known.tsv"
-CLOCKS = 2_000_000  # ns that the span's wall clock may be before the client's
 WORDS = {"chat", "text_completion", "embeddings", "generate_content"}
 ITEMS = {"local_shell_call", "shell_call", "apply_patch_call", "computer_call"}  # the agent's, but server_items there
 
@@ -30,14 +28,13 @@ def value(v):
 
 
 def load(path):
-    """(start, attributes) of every span, in order of start."""
+    """The attributes of every span."""
     found = []
     for line in open(path, encoding="utf-8"):
         for rs in json.loads(line)["resourceSpans"]:
             for ss in rs["scopeSpans"]:
-                found += [(int(s["startTimeUnixNano"]), {a["key"]: value(a["value"]) for a in s["attributes"]})
-                          for s in ss["spans"]]
-    return sorted(found, key=lambda s: s[0])
+                found += [{a["key"]: value(a["value"]) for a in s["attributes"]} for s in ss["spans"]]
+    return found
 
 
 class Known:
@@ -178,30 +175,25 @@ def judge(x, calls, mcp):
 
 
 def made(directory):
-    """{port: ([start], [number])}, in order."""
-    truth = {}
-    for name in glob.glob(directory + "/truth.*"):
-        for line in open(name, encoding="ascii"):
-            port, number, start = map(int, line.split())
-            starts, numbers = truth.setdefault(port, ([], []))
-            starts.append(start)
-            numbers.append(number)
-    return truth
+    """The numbers of the exchanges that were made."""
+    return sorted(int(line) for name in glob.glob(directory + "/made.*") for line in open(name, encoding="ascii"))
+
+
+def exchange_of(s):
+    number = (s.get("user_agent.original") or "").rpartition("exchange/")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def main(corpus, directory, otlp):
-    every, truth, known = exchanges.load(corpus), made(directory), Known()
-    calls, mcp, astray = collections.defaultdict(list), collections.defaultdict(list), 0
-    for start, s in load(otlp):
+    every, done, known = exchanges.load(corpus), made(directory), Known()
+    calls, mcp, peerless = collections.defaultdict(list), collections.defaultdict(list), 0
+    for s in load(otlp):
         kind = calls if s.get("spantap.call.api") else mcp if s.get("mcp.method.name") else None
-        if kind is None:
-            continue
-        starts, numbers = truth.get(s.get("network.peer.port"), ([], []))
-        at = bisect.bisect_right(starts, start + CLOCKS) - 1
-        astray += at < 0
-        kind[numbers[at] if at >= 0 else -1].append(s)
+        if kind is not None:
+            kind[exchange_of(s)].append(s)
+            peerless += "network.peer.port" not in s
+    astray = len(calls[-1]) + len(mcp[-1])
     tally = collections.Counter()
-    done = sorted(n for _, numbers in truth.values() for n in numbers)
     for x in (every[n] for n in done):
         bad = [d for d in judge(x, calls[x.number], mcp[x.number]) if not known.has(x, d[0])]
         for field, got, want in bad:
@@ -211,7 +203,8 @@ def main(corpus, directory, otlp):
     for provider, scope in sorted({k[:2] for k in tally}, key=str):
         print(f"FIGURE {provider or '-':12} {scope:12} {tally[provider, scope, 'exact']} of {tally[provider, scope, 'total']} exact")
     exact, total = (sum(v for k, v in tally.items() if k[2] == what) for what in ("exact", "total"))
-    print(f"FIGURE {exact} of {total} exchanges exact over TLS; {len(every) - total} not to be replayed; {astray} spans of none")
+    print(f"FIGURE {exact} of {total} exchanges exact over TLS; {len(every) - total} not to be replayed; {astray} spans of none; "
+          f"{peerless} spans without peer")
     for row in known.stale():
         print("KNOWN", *row, "does not differ any more: remove it")
     return exact != total or not total or bool(known.stale()) or bool(astray)

@@ -99,11 +99,18 @@ def framed(head, body, coding, draw, to_close=False):
     return head.encode("utf-8", "surrogateescape") + body
 
 
+def agent(x):
+    """The User-Agent as recorded, and which exchange it is: all spans tell it."""
+    recorded = [value for name, value in fields(x.item["request"].get("headers")) if name.lower() == "user-agent"]
+    return " ".join(recorded[:1] + [f"exchange/{x.number}"])
+
+
 def request(x):
     draw = x.random("request")
     body, coding = body_of(x.item["request"], False)
-    head = f"{x.method} {x.target} HTTP/1.1\r\nhost: {x.host}\r\nx-exchange: {x.number}\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["request"].get("headers")))
+    head = f"{x.method} {x.target} HTTP/1.1\r\nhost: {x.host}\r\nuser-agent: {agent(x)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["request"].get("headers"))
+                    if name.lower() != "user-agent")
     if not body:
         return (head + "content-length: 0\r\n\r\n").encode("utf-8", "surrogateescape")
     return framed(head, body, coding, draw)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """peers.py server CORPUS DIR | peers.py client CORPUS DIR: both ends of the recorded exchanges, over TLS.
 
-The server listens on WORKERS ports, written to DIR/ports when it is ready; each process of the client has one of them
-to itself, so that the spans tell by their peer's port who asked. Of exchange N (x-exchange: N) both know the bytes.
-The client writes DIR/truth.N: number and start of each exchange that it made.
+The server listens on a port, written to DIR/port when it is ready. The client's WORKERS processes each make some of
+the exchanges, one after the other, on connections that they keep. Of exchange N (the end of User-Agent) both know the
+bytes. The client writes the numbers of those that it made to DIR/made.*.
 """
 import os
 import socket
@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 
 import exchanges
 
@@ -75,7 +74,7 @@ def answer(sock, every):
             if not got:
                 break
             skip_body(sock, buffer, got[1])
-            x = every[int(got[1]["x-exchange"])]
+            x = every[int(got[1]["user-agent"].rpartition("/")[2])]
             data, to_close = exchanges.response(x)
             send(sock, data, x.random("writes"))
             if to_close:
@@ -104,13 +103,11 @@ def serve(every, directory):
                     "-keyout", directory + "/key.pem", "-out", directory + "/cert.pem"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory + "/cert.pem", directory + "/key.pem")
-    servers = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(WORKERS)]
-    for server in servers:
-        threading.Thread(target=listen, args=(server, context, every), daemon=True).start()
-    with open(directory + "/ports.new", "w", encoding="ascii") as f:
-        f.write(" ".join(str(s.getsockname()[1]) for s in servers))
-    os.rename(directory + "/ports.new", directory + "/ports")
-    threading.Event().wait()
+    server = socket.create_server(("127.0.0.1", 0), backlog=64)
+    with open(directory + "/port.new", "w", encoding="ascii") as f:
+        f.write(str(server.getsockname()[1]))
+    os.rename(directory + "/port.new", directory + "/port")
+    listen(server, context, every)
 
 
 # ---- the client
@@ -155,12 +152,12 @@ class Client:
             self.close(x.host)
 
 
-def ask(every, port, truth):
+def ask(every, port, made):
     client = Client(port)
-    with open(truth, "w", encoding="ascii") as f:
+    with open(made, "w", encoding="ascii") as f:
         for x in every:
-            print(port, x.number, time.time_ns(), file=f)
             client.exchange(x)
+            print(x.number, file=f)
     for host in list(client.open):
         client.close(host)
 
@@ -173,13 +170,13 @@ def files_of(every, worker):
 
 
 def run(every, directory):
-    with open(directory + "/ports", encoding="ascii") as f:
-        ports = [int(p) for p in f.read().split()]
+    with open(directory + "/port", encoding="ascii") as f:
+        port = int(f.read())
     children = []
-    for i, port in enumerate(ports):
+    for i in range(WORKERS):
         pid = os.fork()
         if not pid:
-            ask(files_of(every, i), port, f"{directory}/truth.{i}")
+            ask(files_of(every, i), port, f"{directory}/made.{i}")
             os._exit(0)
         children.append(pid)
     return any([os.waitpid(pid, 0)[1] for pid in children])

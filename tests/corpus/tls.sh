@@ -12,10 +12,10 @@ peers=tests/corpus/peers.py
 "$PY" $peers server "$corpus" "$T" >"$T/server.log" 2>&1 &
 started+=($!)
 for _ in $(seq 400); do
-	[ ! -f "$T/ports" ] || break
+	[ ! -f "$T/port" ] || break
 	sleep 0.05
 done
-[ -f "$T/ports" ] || fail "the server did not start: $(cat "$T/server.log")"
+[ -f "$T/port" ] || fail "the server did not start: $(cat "$T/server.log")"
 
 OPTS="--content full --record $T/rec"
 traced live "$PY" $peers client "$corpus" "$T"
