@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recorded exchanges of OpenAI chat completions and Anthropic messages, said
- * over HTTP/1 and, several at the same time on one connection, over HTTP/2 by
- * nghttp2's sessions: the calls must print the same.  The directory as in
- * test_llm_corpus.c.
+ * All recorded exchanges, said over HTTP/1 and, several at the same time on one
+ * connection, over HTTP/2 by nghttp2's sessions: the calls must print the same.
+ * The directory as in test_llm_corpus.c.
  */
 #include <dirent.h>
 #include <sodium.h>
@@ -227,10 +226,7 @@ static void check_file(const char *path)
 
 	yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, item)
 	{
-		struct slice api = str_of(yyjson_obj_get(item, "api"));
-
-		if (n_calls < CALLS_MAX && yyjson_obj_get(yyjson_obj_get(item, "response"), "status") &&
-		    (slice_eq(api, SLICE("openai.chat")) || slice_eq(api, SLICE("anthropic.messages"))))
+		if (n_calls < CALLS_MAX && yyjson_get_uint(yyjson_obj_get(yyjson_obj_get(item, "response"), "status")) >= 200)
 			read_call(&arena, item, &calls[n_calls++]);
 	}
 	if (n_calls)

@@ -32,6 +32,7 @@ void pairing_init(struct pairing *p, const struct proto_events *ev, void *ctx, c
 	    .request_dir = -1,
 	    .role_sure = from_start,
 	    .synced = from_start,
+	    .asked_exactly = from_start,
 	    .late = !from_start && info->late,
 	};
 }
@@ -133,7 +134,7 @@ static void bytes_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
 
 void pairing_request_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
 {
-	p->synced = p->turn = false;
+	p->synced = p->turn = p->asked_exactly = false;
 	p->late &= !cause;
 	bytes_lost(p, n, cause);
 }
@@ -177,6 +178,12 @@ static bool overlaps(const struct pairing *p)
 	return !p->moved && unanswered(p->last) && p->last->x.request_end;
 }
 
+/* The last request, a turn with the next one right behind it, is a message: so TURN says that it is over. */
+static bool over(const struct pairing *p)
+{
+	return p->answered || (p->asked_exactly && p->moved);
+}
+
 struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
 {
 	struct open *o;
@@ -185,7 +192,7 @@ struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
 	*ret_fresh = !p->synced && !(searched && unanswered(p->last));
 	if (*ret_fresh) {
 		pairing_give_up(p, NULL, why_turn);
-		p->synced = !searched && p->turn && p->answered && !p->pipelines;
+		p->synced = !searched && p->turn && !p->pipelines && over(p);
 	}
 	if (p->n_open >= PROTO_PIPELINE_MAX) {
 		give_up(p, p->first, "too many requests wait for their response");
@@ -193,6 +200,7 @@ struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
 		p->pipelines = true;
 		p->synced = false;
 	}
+	p->asked_exactly |= p->synced;
 	o = open_new(p);
 	if (!p->synced)
 		open_mark(o, p->late ? DAMAGE_LATE : DAMAGE_RESPONSE_HEAD, why_guess);

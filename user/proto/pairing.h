@@ -15,8 +15,12 @@
  * direction.  It comes back at a request that is proved to be a turn:
  *
  *   - it begins right behind the end of another request, no byte missing;
- *   - that one is a POST or PATCH, and the head of a final response has been
- *     seen since it began (so the two are no quotations in one body).
+ *   - that one is a POST or PATCH;
+ *   - the two are no quotations in one body: the head of a final response has
+ *     been seen since the older one began, or no request boundary was lost since
+ *     the connection was last synced.  (Then something of the response, if only
+ *     a hole, must have shown since it began: a client that sends two requests
+ *     before anything comes back does not keep TURN.)
  *
  * Then, by TURN, all that came before is over: the pipeline is empty, and the
  * next byte of the other direction begins the answer to this request.
@@ -35,8 +39,16 @@
  * first behind one that a hole overlaps, or if all between it and that one are
  * neither POST nor PATCH.  So with POST a hole costs at most the one exchange
  * that follows; none when the hole lies in a response and shows before the
- * next request.  (On a connection joined late the first request counts as the
- * one behind a hole.)
+ * next request, or in a body whose length is known.  (On a connection joined
+ * late the first request counts as the one behind a hole.)
+ *
+ * That one exchange cannot be saved.  Behind a hole in requests that hides a
+ * boundary, the hole may have held a GET, with which the next request was
+ * pipelined, TURN kept: the response that comes next is then the GET's, and
+ * its bytes and times are what a client that waits would show.  Behind a hole in
+ * responses that shows only after the next request began, the hole may have
+ * held that request's own interim responses, or the head of its answer, with
+ * what is seen quoted in the body.
  *
  * A client that begins a request while an older one is unanswered, and no hole
  * shows before the next byte of the responses, was seen to pipeline: after a
@@ -81,6 +93,7 @@ struct pairing {
 	bool turn;      /* the last request is a POST or PATCH, and no boundary was lost since it began */
 	bool answered;  /* since the last request began: the head of a final response */
 	bool moved;     /* since the last request began: a byte of a response, or a hole */
+	bool asked_exactly; /* no boundary of a request was lost since it was last synced */
 	bool request_seen;
 	uint64_t lost; /* bytes that belong to no exchange yet */
 	enum gap_cause lost_cause;
