@@ -44,7 +44,7 @@ struct scan {
 	size_t i, copied;
 	size_t masks;
 	enum redact_mode mode;
-	const char *command; /* of flag_rules, in the simple command where the scan is */
+	struct slice command; /* of flag_rules, in the simple command where the scan is; absent: none */
 };
 
 /* Replaces in[from..to) and goes on behind it. */
@@ -242,15 +242,16 @@ static bool mask_keyed(struct scan *s, size_t from, size_t end)
 	bool flag = before == '-' && (from == 1 || s->in.p[from - 2] == '-' || is_space(s->in.p[from - 2]) ||
 	                              is_quote(s->in.p[from - 2]));
 	bool query = (before == '?' || before == '&') && at(s, end) == '=';
-	const struct key_rule *r = key_rule(key);
 
-	if (query && (r || IN_WORDS(key, query_names))) {
-		struct value v = value_at(s, end + 1, LOOK_AHEAD);
+	if (query) {
+		const struct key_rule *q = key_rule(key);
 
-		return !is_reference(s, v) && mask_value(s, v, r ? r->label : "query");
+		if (q || IN_WORDS(key, query_names)) {
+			struct value v = value_at(s, end + 1, LOOK_AHEAD);
+
+			return !is_reference(s, v) && mask_value(s, v, q ? q->label : "query");
+		}
 	}
-	if (!r)
-		return false;
 
 	size_t i = end;
 	if (at(s, i) == '\\' && is_quote(at(s, i + 1)))
@@ -259,8 +260,13 @@ static bool mask_keyed(struct scan *s, size_t from, size_t end)
 		i++;
 	size_t sep = skip_blanks(s, i);
 	char c = at(s, sep);
-	if (c != '=' && c != ':')
-		return flag && i == end && mask_flag_argument(s, end, r);
+	bool separated = c == '=' || c == ':';
+	const struct key_rule *r = separated || (flag && i == end) ? key_rule(key) : NULL;
+
+	if (!r)
+		return false;
+	if (!separated)
+		return mask_flag_argument(s, end, r);
 
 	size_t value = sep + 1;
 	if ((c == ':' && at(s, value) == '=') || (c == '=' && at(s, value) == '>'))
@@ -289,11 +295,11 @@ static bool mask_keyed(struct scan *s, size_t from, size_t end)
 /* -pSECRET, -u user:SECRET of the commands in flag_rules. */
 static bool mask_command_flag(struct scan *s)
 {
-	for (size_t k = 0; flag_rules[k].command; k++) {
+	for (size_t k = 0; flag_rules[k].command.p; k++) {
 		const struct flag_rule *r = &flag_rules[k];
-		struct slice flag = slice_str(r->flag);
+		struct slice flag = r->flag;
 
-		if (strcmp(r->command, s->command) != 0 || !starts_at(s, s->i, flag))
+		if (!slice_eq(r->command, s->command) || !starts_at(s, s->i, flag))
 			continue;
 
 		size_t end = s->i + flag.n, from = skip_blanks(s, end);
@@ -376,15 +382,18 @@ static bool mask_pem(struct scan *s)
 
 static bool mask_shape(struct scan *s)
 {
+	if (!shape_begins[(unsigned char)s->in.p[s->i]])
+		return false;
 	if (starts_at(s, s->i, SLICE("eyJ")) && mask_jwt(s))
 		return true;
-	for (size_t k = 0; secret_shapes[k].prefix; k++) {
+	for (size_t k = 0; secret_shapes[k].prefix.p; k++) {
 		const struct secret_shape *sh = &secret_shapes[k];
 
-		if (sh->prefix[0] != s->in.p[s->i] || !starts_at(s, s->i, slice_str(sh->prefix)))
+		if (sh->prefix.p[0] != s->in.p[s->i] || sh->prefix.p[1] != at(s, s->i + 1) ||
+		    !starts_at(s, s->i, sh->prefix))
 			continue;
 
-		size_t from = s->i + strlen(sh->prefix), to = run(s->in, from, sh->alphabet);
+		size_t from = s->i + sh->prefix.n, to = run(s->in, from, sh->alphabet);
 		struct value v = {from, to, 0};
 		bool mixed = (mixture(s, v) & 1) || to - from > 2 * sh->min;
 		if (to - from >= sh->min && mixed && !(char_set(at(s, to)) & ALNUM))
@@ -408,6 +417,8 @@ static bool mask_reported(struct scan *s)
 {
 	static const char *const phrases[] = {"api key provided: ", "api key: "};
 
+	if ((s->in.p[s->i] | 32) != 'a' || (at(s, s->i + 1) | 32) != 'p')
+		return false;
 	for (size_t k = 0; k < sizeof(phrases) / sizeof(phrases[0]); k++) {
 		size_t n = strlen(phrases[k]);
 
@@ -424,8 +435,10 @@ static void note_command(struct scan *s, size_t from, size_t end)
 {
 	struct slice word = slice_of(s->in.p + from, end - from);
 
-	for (size_t k = 0; flag_rules[k].command; k++)
-		if (slice_eq(word, slice_str(flag_rules[k].command)))
+	if (!word.n || !command_begins[(unsigned char)word.p[0]])
+		return;
+	for (size_t k = 0; flag_rules[k].command.p; k++)
+		if (slice_eq(word, flag_rules[k].command))
 			s->command = flag_rules[k].command;
 }
 
@@ -463,13 +476,13 @@ static void scan(struct scan *s)
 			continue;
 		}
 		if (c == '\n' || c == ';' || c == '|')
-			s->command = NULL;
+			s->command = (struct slice){NULL, 0};
 		if (c == ':' && starts_at(s, s->i, SLICE("://")) && mask_userinfo(s))
 			continue;
 		if (c == '-') {
 			bool first = s->i == 0 || is_space(s->in.p[s->i - 1]);
 
-			if (first && s->command && mask_command_flag(s))
+			if (first && s->command.p && mask_command_flag(s))
 				continue;
 			if (s->mode == REDACT_SECRETS && starts_at(s, s->i, SLICE("-----BEGIN ")) &&
 			    mask_pem(s))
@@ -512,15 +525,15 @@ static struct slice mask_argument(struct arena *a, struct slice arg, char user_s
 }
 
 /* The label when `option` says that the next argument is a secret. */
-static const char *option_label(struct slice option, const char *command, char *ret_user_sep)
+static const char *option_label(struct slice option, struct slice command, char *ret_user_sep)
 {
 	*ret_user_sep = 0;
 	if (option.n < 2 || option.p[0] != '-' || memchr(option.p, '=', option.n))
 		return NULL;
-	for (size_t k = 0; command && flag_rules[k].command; k++) {
+	for (size_t k = 0; command.p && flag_rules[k].command.p; k++) {
 		const struct flag_rule *r = &flag_rules[k];
 
-		if (r->separate && !strcmp(r->command, command) && slice_eq(option, slice_str(r->flag))) {
+		if (r->separate && slice_eq(r->command, command) && slice_eq(option, r->flag)) {
 			*ret_user_sep = r->user_sep;
 			return r->label;
 		}
@@ -564,7 +577,8 @@ size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct s
 {
 	struct buf b = {0};
 	size_t masks = 0;
-	const char *command = NULL, *next = NULL;
+	struct slice command = {NULL, 0};
+	const char *next = NULL;
 	char user_sep = 0;
 
 	for (size_t i = 0; i < n; i++) {

@@ -4,33 +4,39 @@
 #include "span/redact.h"
 #include "span/secrets.h"
 
+/* SLICE() as an initialiser. */
+#define S(lit)                                                                                               \
+	{                                                                                                    \
+		"" lit "", sizeof(lit) - 1                                                                   \
+	}
+
 static const struct key_rule key_rules[] = {
-    {"password", "password", KEY_PASSWORD, true},
-    {"passwd", "password", KEY_PASSWORD, true},
-    {"passphrase", "password", KEY_PASSWORD, true},
-    {"_pwd", "password", KEY_PASSWORD, true},
-    {"api_key", "api_key", KEY_TOKEN, true},
-    {"apikey", "api_key", KEY_TOKEN, true},
-    {"access_key", "api_key", KEY_TOKEN, false},
-    {"access_key_id", "api_key", KEY_TOKEN, false},
-    {"secret_key", "api_key", KEY_TOKEN, false},
-    {"private_key", "private_key", KEY_TOKEN, false},
-    {"signing_key", "api_key", KEY_TOKEN, false},
-    {"encryption_key", "api_key", KEY_TOKEN, false},
-    {"account_key", "api_key", KEY_TOKEN, false},
-    {"subscription_key", "api_key", KEY_TOKEN, false},
-    {"master_key", "api_key", KEY_TOKEN, false},
-    {"auth_key", "api_key", KEY_TOKEN, false},
-    {"secret", "secret", KEY_TOKEN, false},
-    {"credential", "credential", KEY_TOKEN, false},
-    {"credentials", "credential", KEY_TOKEN, false},
-    {"jwt", "token", KEY_TOKEN, false},
-    {"token", "token", KEY_TOKEN, false},
-    {"authtoken", "token", KEY_TOKEN, true},
-    {"accesstoken", "token", KEY_TOKEN, true},
-    {"authorization", "authorization", KEY_AUTH, false},
-    {"cookie", "cookie", KEY_COOKIE, false},
-    {"key", "key", KEY_WEAK, false}, /* only as environment variable */
+    {S("password"), "password", KEY_PASSWORD, true},
+    {S("passwd"), "password", KEY_PASSWORD, true},
+    {S("passphrase"), "password", KEY_PASSWORD, true},
+    {S("_pwd"), "password", KEY_PASSWORD, true},
+    {S("api_key"), "api_key", KEY_TOKEN, true},
+    {S("apikey"), "api_key", KEY_TOKEN, true},
+    {S("access_key"), "api_key", KEY_TOKEN, false},
+    {S("access_key_id"), "api_key", KEY_TOKEN, false},
+    {S("secret_key"), "api_key", KEY_TOKEN, false},
+    {S("private_key"), "private_key", KEY_TOKEN, false},
+    {S("signing_key"), "api_key", KEY_TOKEN, false},
+    {S("encryption_key"), "api_key", KEY_TOKEN, false},
+    {S("account_key"), "api_key", KEY_TOKEN, false},
+    {S("subscription_key"), "api_key", KEY_TOKEN, false},
+    {S("master_key"), "api_key", KEY_TOKEN, false},
+    {S("auth_key"), "api_key", KEY_TOKEN, false},
+    {S("secret"), "secret", KEY_TOKEN, false},
+    {S("credential"), "credential", KEY_TOKEN, false},
+    {S("credentials"), "credential", KEY_TOKEN, false},
+    {S("jwt"), "token", KEY_TOKEN, false},
+    {S("token"), "token", KEY_TOKEN, false},
+    {S("authtoken"), "token", KEY_TOKEN, true},
+    {S("accesstoken"), "token", KEY_TOKEN, true},
+    {S("authorization"), "authorization", KEY_AUTH, false},
+    {S("cookie"), "cookie", KEY_COOKIE, false},
+    {S("key"), "key", KEY_WEAK, false}, /* only as environment variable */
 };
 
 /* A token or key of these is none. */
@@ -42,49 +48,73 @@ static const char *const harmless[] = {
 };
 
 const struct secret_shape secret_shapes[] = {
-    {"sk-ant-", ALNUM | DASH, 16, "api_key"},
-    {"sk-proj-", ALNUM | DASH, 16, "api_key"},
-    {"sk-or-", ALNUM | DASH, 16, "api_key"},
-    {"sk-", ALNUM | DASH, 20, "api_key"},
-    {"sk_live_", ALNUM, 16, "api_key"},
-    {"sk_test_", ALNUM, 16, "api_key"},
-    {"rk_live_", ALNUM, 16, "api_key"},
-    {"AIza", ALNUM | DASH, 30, "api_key"},
-    {"gsk_", ALNUM, 20, "api_key"},
-    {"hf_", ALNUM, 20, "api_key"},
-    {"xai-", ALNUM, 20, "api_key"},
-    {"r8_", ALNUM, 30, "api_key"},
-    {"pplx-", ALNUM, 30, "api_key"},
-    {"ghp_", ALNUM, 30, "token"},
-    {"gho_", ALNUM, 30, "token"},
-    {"ghu_", ALNUM, 30, "token"},
-    {"ghs_", ALNUM, 30, "token"},
-    {"ghr_", ALNUM, 30, "token"},
-    {"github_pat_", ALNUM | DASH, 30, "token"},
-    {"glpat-", ALNUM | DASH, 16, "token"},
-    {"xoxb-", ALNUM | DASH, 16, "token"},
-    {"xoxp-", ALNUM | DASH, 16, "token"},
-    {"xoxa-", ALNUM | DASH, 16, "token"},
-    {"xoxs-", ALNUM | DASH, 16, "token"},
-    {"xapp-", ALNUM | DASH, 16, "token"},
-    {"npm_", ALNUM, 30, "token"},
-    {"pypi-", ALNUM | DASH, 50, "token"},
-    {"AKIA", UPPER | DIGIT, 16, "api_key"},
-    {"ASIA", UPPER | DIGIT, 16, "api_key"},
-    {"ya29.", ALNUM | DASH, 20, "token"},
-    {NULL, 0, 0, NULL},
+    {S("sk-ant-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-proj-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-or-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-"), ALNUM | DASH, 20, "api_key"},
+    {S("sk_live_"), ALNUM, 16, "api_key"},
+    {S("sk_test_"), ALNUM, 16, "api_key"},
+    {S("rk_live_"), ALNUM, 16, "api_key"},
+    {S("AIza"), ALNUM | DASH, 30, "api_key"},
+    {S("gsk_"), ALNUM, 20, "api_key"},
+    {S("hf_"), ALNUM, 20, "api_key"},
+    {S("xai-"), ALNUM, 20, "api_key"},
+    {S("r8_"), ALNUM, 30, "api_key"},
+    {S("pplx-"), ALNUM, 30, "api_key"},
+    {S("ghp_"), ALNUM, 30, "token"},
+    {S("gho_"), ALNUM, 30, "token"},
+    {S("ghu_"), ALNUM, 30, "token"},
+    {S("ghs_"), ALNUM, 30, "token"},
+    {S("ghr_"), ALNUM, 30, "token"},
+    {S("github_pat_"), ALNUM | DASH, 30, "token"},
+    {S("glpat-"), ALNUM | DASH, 16, "token"},
+    {S("xoxb-"), ALNUM | DASH, 16, "token"},
+    {S("xoxp-"), ALNUM | DASH, 16, "token"},
+    {S("xoxa-"), ALNUM | DASH, 16, "token"},
+    {S("xoxs-"), ALNUM | DASH, 16, "token"},
+    {S("xapp-"), ALNUM | DASH, 16, "token"},
+    {S("npm_"), ALNUM, 30, "token"},
+    {S("pypi-"), ALNUM | DASH, 50, "token"},
+    {S("AKIA"), UPPER | DIGIT, 16, "api_key"},
+    {S("ASIA"), UPPER | DIGIT, 16, "api_key"},
+    {S("ya29."), ALNUM | DASH, 20, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+/* The first bytes of the prefixes above, of a JWT and of "bearer". */
+const bool shape_begins[256] = {
+    ['A'] = true, ['B'] = true, ['b'] = true, ['e'] = true, ['g'] = true, ['h'] = true,
+    ['n'] = true, ['p'] = true, ['r'] = true, ['s'] = true, ['x'] = true, ['y'] = true,
 };
 
 const struct flag_rule flag_rules[] = {
-    {"curl", "-u", true, true, ':', "password"},      {"curl", "-U", true, true, ':', "password"},
-    {"curl", "--user", false, true, ':', "password"}, {"curl", "--proxy-user", false, true, ':', "password"},
-    {"curl", "-b", true, true, '=', "cookie"},        {"curl", "--cookie", false, true, '=', "cookie"},
-    {"mysql", "-p", true, false, 0, "password"},      {"mysqldump", "-p", true, false, 0, "password"},
-    {"mysqladmin", "-p", true, false, 0, "password"}, {"mariadb", "-p", true, false, 0, "password"},
-    {"sshpass", "-p", true, true, 0, "password"},     {"redis-cli", "-a", false, true, 0, "password"},
-    {"mongo", "-p", false, true, 0, "password"},      {"mongosh", "-p", false, true, 0, "password"},
-    {"smbclient", "-U", true, true, '%', "password"}, {"ldapsearch", "-w", true, true, 0, "password"},
-    {"http", "-a", false, true, ':', "password"},     {NULL, NULL, false, false, 0, NULL},
+    {S("curl"), S("-u"), true, true, ':', "password"},
+    {S("curl"), S("-U"), true, true, ':', "password"},
+    {S("curl"), S("--user"), false, true, ':', "password"},
+    {S("curl"), S("--proxy-user"), false, true, ':', "password"},
+    {S("curl"), S("-b"), true, true, '=', "cookie"},
+    {S("curl"), S("--cookie"), false, true, '=', "cookie"},
+    {S("mysql"), S("-p"), true, false, 0, "password"},
+    {S("mysqldump"), S("-p"), true, false, 0, "password"},
+    {S("mysqladmin"), S("-p"), true, false, 0, "password"},
+    {S("mariadb"), S("-p"), true, false, 0, "password"},
+    {S("sshpass"), S("-p"), true, true, 0, "password"},
+    {S("redis-cli"), S("-a"), false, true, 0, "password"},
+    {S("mongo"), S("-p"), false, true, 0, "password"},
+    {S("mongosh"), S("-p"), false, true, 0, "password"},
+    {S("smbclient"), S("-U"), true, true, '%', "password"},
+    {S("ldapsearch"), S("-w"), true, true, 0, "password"},
+    {S("http"), S("-a"), false, true, ':', "password"},
+    {{NULL, 0}, {NULL, 0}, false, false, 0, NULL},
+};
+
+const bool command_begins[256] = {
+    ['c'] = true, ['h'] = true, ['l'] = true, ['m'] = true, ['r'] = true, ['s'] = true,
+};
+
+const uint8_t char_sets[256] = {
+    ['A' ... 'Z'] = UPPER, ['a' ... 'z'] = LOWER, ['0' ... '9'] = DIGIT, ['-'] = DASH,
+    ['_'] = DASH,          ['+'] = BASE64,        ['/'] = BASE64,        ['='] = BASE64,
 };
 
 bool in_words(struct slice s, const char *const *words, size_t n)
@@ -121,19 +151,55 @@ static struct slice last_word(struct slice s)
 	return p ? slice_of(p + 1, (size_t)(s.p + s.n - p - 1)) : s;
 }
 
+/*
+ * By the last letters of the key, so that most names are told apart from credentials by one look.  Every
+ * suffix above ends with one of these; a "_" that normalize() adds can only stand before the last two of
+ * "_id".
+ */
+static bool can_name(struct slice key)
+{
+	while (key.n &&
+	       ((char_set(key.p[key.n - 1]) & DASH) || key.p[key.n - 1] == '.' || key.p[key.n - 1] == ' '))
+		key.n--;
+	if (key.n < 3)
+		return false;
+
+	const unsigned char *p = (const unsigned char *)key.p + key.n - 3;
+#define ENDS(a, b, c) ((a) << 16 | (b) << 8 | (c))
+	switch (ENDS(p[0] | 32, p[1] | 32, p[2] | 32)) {
+	case ENDS('o', 'r', 'd'): /* password */
+	case ENDS('s', 'w', 'd'): /* passwd */
+	case ENDS('a', 's', 'e'): /* passphrase */
+	case ENDS('p', 'w', 'd'):
+	case ENDS('k', 'e', 'y'):
+	case ENDS('r', 'e', 't'): /* secret */
+	case ENDS('i', 'a', 'l'): /* credential */
+	case ENDS('a', 'l', 's'):
+	case ENDS('j', 'w', 't'):
+	case ENDS('k', 'e', 'n'): /* token */
+	case ENDS('i', 'o', 'n'): /* authorization */
+	case ENDS('k', 'i', 'e'): /* cookie */
+		return true;
+	default:
+		return ENDS(0, p[1] | 32, p[2] | 32) == ENDS(0, 'i', 'd'); /* access_key_id */
+	}
+#undef ENDS
+}
+
 const struct key_rule *key_rule(struct slice key)
 {
 	char text[2 * IDENT_MAX];
+
+	if (!can_name(key))
+		return NULL;
 	struct slice s = slice_of(text, normalize(key, text));
 
 	for (size_t i = 0; i < sizeof(key_rules) / sizeof(key_rules[0]); i++) {
 		const struct key_rule *r = &key_rules[i];
-		struct slice suffix = slice_str(r->suffix);
-
-		if (!slice_ends(s, suffix))
+		if (!slice_ends(s, r->suffix))
 			continue;
 
-		struct slice before = slice_of(s.p, s.n - suffix.n);
+		struct slice before = slice_of(s.p, s.n - r->suffix.n);
 		if (before.n && before.p[before.n - 1] == '_')
 			before.n--;
 		else if (before.n && !r->inside)

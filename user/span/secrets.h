@@ -17,7 +17,8 @@
 enum key_class { KEY_NONE, KEY_PASSWORD, KEY_TOKEN, KEY_WEAK, KEY_AUTH, KEY_COOKIE };
 
 struct key_rule {
-	const char *suffix, *label;
+	struct slice suffix;
+	const char *label;
 	enum key_class class;
 	bool inside; /* also without a word boundary before it (PGPASSWORD) */
 };
@@ -33,17 +34,11 @@ const struct key_rule *key_rule(struct slice key);
 #define BASE64 16 /* + / = */
 #define ALNUM  (UPPER | LOWER | DIGIT)
 
+extern const uint8_t char_sets[256];
+
 static inline unsigned char_set(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return UPPER;
-	if (c >= 'a' && c <= 'z')
-		return LOWER;
-	if (c >= '0' && c <= '9')
-		return DIGIT;
-	if (c == '-' || c == '_')
-		return DASH;
-	return c == '+' || c == '/' || c == '=' ? BASE64 : 0;
+	return char_sets[(unsigned char)c];
 }
 
 /* Whether `s` is one of the words, in any case. */
@@ -52,22 +47,25 @@ bool in_words(struct slice s, const char *const *words, size_t n);
 
 /* Secrets by shape: prefix, the alphabet behind it, and how much of it there must be. */
 struct secret_shape {
-	const char *prefix;
+	struct slice prefix;
 	unsigned alphabet;
 	size_t min;
 	const char *label;
 };
 
-extern const struct secret_shape secret_shapes[]; /* ends with prefix NULL */
+/* Whether a shape of the table, or any other that redact.c knows, can begin with this byte. */
+extern const bool shape_begins[256];
+extern const struct secret_shape secret_shapes[]; /* ends with an absent prefix */
 
 /* Options that carry a secret, and only with these commands. */
 struct flag_rule {
-	const char *command, *flag;
+	struct slice command, flag;
 	bool attached, separate; /* -pX, -p X */
 	char user_sep;           /* only what stands behind it: user:password */
 	const char *label;
 };
 
-extern const struct flag_rule flag_rules[]; /* ends with command NULL */
+extern const bool command_begins[256];
+extern const struct flag_rule flag_rules[]; /* ends with an absent command */
 
 #endif
