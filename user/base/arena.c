@@ -12,7 +12,8 @@ struct arena_block {
 	_Alignas(16) char data[];
 };
 
-void *arena_alloc(struct arena *a, size_t n)
+/* `zero`: also where the memory is fresh from malloc(). */
+static void *take(struct arena *a, size_t n, bool zero)
 {
 	n = (n + 15) & ~(size_t)15;
 
@@ -20,7 +21,13 @@ void *arena_alloc(struct arena *a, size_t n)
 	if (!b || b->cap - b->used < n) {
 		size_t cap = n > BLOCK ? n : BLOCK;
 
-		b = xcalloc(1, sizeof(*b) + cap);
+		/* A block of its own, which is overwritten at once, need not be cleared. */
+		if (zero || n < BLOCK) {
+			b = xcalloc(1, sizeof(*b) + cap);
+		} else {
+			b = xmalloc(sizeof(*b) + cap);
+			b->used = 0;
+		}
 		b->cap = cap;
 		a->bytes += cap;
 		/* A large allocation does not hide the room left in the block before it. */
@@ -38,13 +45,19 @@ void *arena_alloc(struct arena *a, size_t n)
 	return p;
 }
 
+void *arena_alloc(struct arena *a, size_t n)
+{
+	return take(a, n, true);
+}
+
 struct slice arena_dup(struct arena *a, struct slice s)
 {
 	if (!s.p)
 		return s;
 
-	char *p = arena_alloc(a, s.n + 1);
+	char *p = take(a, s.n + 1, false);
 	memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return slice_of(p, s.n);
 }
 

@@ -101,15 +101,38 @@ void text_line(struct buf *out, struct slice s, size_t columns)
 	}
 }
 
+size_t text_valid(struct slice s)
+{
+	size_t i = 0;
+
+	while (i < s.n) {
+		uint64_t eight;
+		size_t n;
+
+		if (s.n - i >= sizeof(eight)) {
+			memcpy(&eight, s.p + i, sizeof(eight));
+			if (!(eight & 0x8080808080808080ull)) {
+				i += sizeof(eight);
+				continue;
+			}
+		}
+		if (decode(slice_from(s, i), &n) == BAD)
+			break;
+		i += n;
+	}
+	return i;
+}
+
 void text_utf8(struct buf *out, struct slice s)
 {
 	while (s.n) {
-		size_t n;
+		size_t n = text_valid(s);
 
-		if (decode(s, &n) == BAD)
+		buf_add(out, s.p, n);
+		if (n < s.n) {
 			buf_adds(out, "\xef\xbf\xbd");
-		else
-			buf_add(out, s.p, n);
+			n++;
+		}
 		s = slice_from(s, n);
 	}
 }

@@ -23,6 +23,9 @@ void text_line(struct buf *out, struct slice s, size_t columns);
 /* Appends `n` bytes of valid UTF-8 made of `s`: each invalid byte becomes U+FFFD. */
 void text_utf8(struct buf *out, struct slice s);
 
+/* How many bytes at the beginning of `s` are valid UTF-8 (RFC 3629). */
+size_t text_valid(struct slice s);
+
 /* Lower-case hexadecimal. */
 void text_hex(struct buf *out, const void *p, size_t n);
 

@@ -17,27 +17,30 @@ static enum redact_mode mode(const struct content *c)
 	return c->level == CONTENT_FULL ? REDACT_CREDENTIALS : REDACT_SECRETS;
 }
 
-/* Masked, valid UTF-8, in `out`. */
-static void clean(struct content *c, struct buf *out, struct slice text)
+/* `text` masked and valid UTF-8: itself when it is so already, else made of `masked` and `valid`. */
+static struct slice clean(struct content *c, struct slice text, struct buf *masked, struct buf *valid)
 {
-	struct buf b = {0};
+	size_t masks = redact_changes(masked, text, mode(c));
 
-	c->masks += redact_text(&b, text, mode(c));
-	text_utf8(out, buf_slice(&b));
-	buf_release(&b);
+	c->masks += masks;
+	if (masks)
+		text = buf_slice(masked);
+	if (text_valid(text) == text.n)
+		return text;
+	text_utf8(valid, text);
+	return buf_slice(valid);
 }
 
 static struct slice clean_dup(struct content *c, struct arena *a, struct slice text)
 {
-	struct buf b = {0};
+	struct buf masked = {0}, valid = {0};
 
 	if (!text.p)
 		return text;
-	clean(c, &b, text);
-
-	struct slice s = arena_dup(a, buf_slice(&b));
-	buf_release(&b);
-	return s;
+	text = arena_dup(a, clean(c, text, &masked, &valid));
+	buf_release(&masked);
+	buf_release(&valid);
+	return text;
 }
 
 /* One JSON text being built. */
@@ -49,11 +52,25 @@ struct writer {
 
 static yyjson_mut_val *str(struct writer *w, struct slice text)
 {
-	struct buf b = {0};
+	struct buf masked = {0}, valid = {0};
+	struct slice s = clean(w->c, text, &masked, &valid);
+	yyjson_mut_val *v = yyjson_mut_strncpy(w->doc, s.n ? s.p : "", s.n);
 
-	clean(w->c, &b, text);
-	yyjson_mut_val *v = yyjson_mut_strncpy(w->doc, b.n ? b.p : "", b.n);
-	buf_release(&b);
+	buf_release(&masked);
+	buf_release(&valid);
+	return v;
+}
+
+/* The same for what lives as long as the document. */
+static yyjson_mut_val *kept_str(struct writer *w, struct slice text)
+{
+	struct buf masked = {0}, valid = {0};
+	struct slice s = clean(w->c, text, &masked, &valid);
+	yyjson_mut_val *v = s.n && s.p == text.p ? yyjson_mut_strn(w->doc, s.p, s.n)
+	                                         : yyjson_mut_strncpy(w->doc, s.n ? s.p : "", s.n);
+
+	buf_release(&masked);
+	buf_release(&valid);
 	return v;
 }
 
@@ -97,7 +114,7 @@ static void add_text(struct writer *w, yyjson_mut_val *obj, const char *key, str
 		add(w, obj, key, yyjson_mut_str(w->doc, "[withheld]"));
 		add_shape(w, obj, text);
 	} else {
-		add(w, obj, key, str(w, text));
+		add(w, obj, key, kept_str(w, text));
 	}
 }
 
@@ -180,7 +197,7 @@ static yyjson_mut_val *value(struct writer *w, struct slice text, bool json)
 {
 	if (w->shape)
 		return shape_of(w, text);
-	return json ? json_or_str(w, text) : str(w, text);
+	return json ? json_or_str(w, text) : kept_str(w, text);
 }
 
 static void add_type(struct writer *w, yyjson_mut_val *obj, const char *type)

@@ -490,16 +490,26 @@ static void scan(struct scan *s)
 		}
 		s->i++;
 	}
-	buf_add(s->out, s->in.p + s->copied, s->in.n - s->copied);
+	if (s->masks)
+		buf_add(s->out, s->in.p + s->copied, s->in.n - s->copied);
 }
 
-size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode)
+size_t redact_changes(struct buf *out, struct slice in, enum redact_mode mode)
 {
 	struct scan s = {.out = out, .in = in, .mode = mode};
 
 	if (in.n)
 		scan(&s);
 	return s.masks;
+}
+
+size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode)
+{
+	size_t masks = redact_changes(out, in, mode);
+
+	if (!masks)
+		buf_addslice(out, in);
+	return masks;
 }
 
 static struct slice base_name(struct slice path)

@@ -32,6 +32,8 @@ enum redact_mode {
 
 /* Appends `in` with masks; returns how many. */
 size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode);
+/* The same, but nothing is appended when there is nothing to mask (0): most texts need no copy. */
+size_t redact_changes(struct buf *out, struct slice in, enum redact_mode mode);
 
 /* Fills ret[n] with the arguments of a process, masked ones copied into `a`; returns how many masks. */
 size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct slice *ret,
