@@ -8,12 +8,13 @@
 #include "jail/spawn.h"
 #include "sink/otlp_json.h"
 
-static const struct cmd *const commands[] = {&cmd_run, &cmd_record, &cmd_ls, &cmd_show, &cmd_status, &cmd_replay, &cmd_doctor};
+static const struct cmd *const commands[] = {&cmd_run, &cmd_record, &cmd_ls, &cmd_show, &cmd_stats, &cmd_status, &cmd_replay, &cmd_doctor};
 
 static void usage(FILE *to)
 {
-	fprintf(to, "spantap: every conversation of an AI agent as a span tree, without touching the agent\n\n"
-		    "usage: spantap COMMAND [options]\n\n");
+	fprintf(to,
+	        "spantap: every conversation of an AI agent as a span tree, without touching the agent\n\n"
+	        "usage: spantap COMMAND [options]\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(to, "\n'spantap COMMAND --help' says more; 'spantap run -- CMD' is where to begin\n");

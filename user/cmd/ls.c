@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,6 +7,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
+#include "cmd/table.h"
 #include "sink/line.h"
 #include "sink/summary.h"
 #include "sink/tree.h"
@@ -20,31 +20,6 @@ struct ls_options {
 	enum cmd_format format;
 	size_t n;
 };
-
-/* 123, 45.6k, 7.8M: five columns at most. */
-static void add_short(struct buf *b, int64_t n)
-{
-	if (n < 0)
-		buf_addc(b, '?');
-	else if (n < 10000)
-		buf_addf(b, "%lld", (long long)n);
-	else if (n < 999500)
-		buf_addf(b, "%.0fk", (double)n / 1e3);
-	else
-		buf_addf(b, "%.1fM", (double)n / 1e6);
-}
-
-static void add_duration(struct buf *b, uint64_t ns)
-{
-	uint64_t s = ns / 1000000000;
-
-	if (s < 100)
-		buf_addf(b, "%.1fs", (double)ns / 1e9);
-	else if (s < 6000)
-		buf_addf(b, "%llum%02llu", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
-	else
-		buf_addf(b, "%lluh%02llu", (unsigned long long)(s / 3600), (unsigned long long)(s / 60 % 60));
-}
 
 static void add_time(struct buf *b, uint64_t wall_ns)
 {
@@ -61,23 +36,6 @@ static void add_time(struct buf *b, uint64_t wall_ns)
 static const char *state(const struct store_conversation *c)
 {
 	return !c->ended ? "open" : !c->complete ? "part" : c->errors ? "err" : "ok";
-}
-
-/* `text` in a column of `width`, on the left or on the right, and a blank. */
-static void add_column(struct buf *out, struct slice text, size_t width, bool right)
-{
-	struct buf b = {0};
-
-	text_line(&b, text, width);
-	size_t w = line_width(buf_slice(&b));
-	int pad = w < width ? (int)(width - w) : 0;
-	if (right)
-		buf_addf(out, "%*s", pad, "");
-	buf_addslice(out, buf_slice(&b));
-	if (!right)
-		buf_addf(out, "%*s", pad, "");
-	buf_addc(out, ' ');
-	buf_release(&b);
 }
 
 static struct slice agent(const struct store_conversation *c)
@@ -100,9 +58,9 @@ static const struct column {
 
 static void add_tokens(struct buf *b, const struct store_conversation *c)
 {
-	add_short(b, c->input_tokens);
+	table_count(b, c->input_tokens);
 	buf_addc(b, '>');
-	add_short(b, c->output_tokens);
+	table_count(b, c->output_tokens);
 	if (c->calls_without_usage && c->input_tokens >= 0)
 		buf_addc(b, '+'); /* at least: some calls did not report theirs */
 }
@@ -117,16 +75,16 @@ static void add_cell(struct buf *b, int column, const struct store_conversation 
 		add_time(b, c->start_wall);
 		break;
 	case COL_TIME:
-		add_duration(b, c->duration);
+		table_duration(b, c->duration);
 		break;
 	case COL_AGENT:
 		buf_addslice(b, agent(c));
 		break;
 	case COL_CALLS:
-		add_short(b, (int64_t)c->calls);
+		table_count(b, (int64_t)c->calls);
 		break;
 	case COL_TOOLS:
-		add_short(b, (int64_t)c->tools);
+		table_count(b, (int64_t)c->tools);
 		break;
 	case COL_TOKENS:
 		add_tokens(b, c);
@@ -143,7 +101,7 @@ static void add_row(struct buf *out, const struct store_conversation *c, size_t 
 	for (int i = 0; i < COLS; i++) {
 		buf_clear(&cell);
 		add_cell(&cell, i, c);
-		add_column(out, buf_slice(&cell), table[i].width, table[i].right);
+		table_cell(out, buf_slice(&cell), table[i].width, table[i].right);
 		columns -= table[i].width + 1;
 	}
 	text_line(out, c->text, columns);
@@ -156,7 +114,7 @@ static void add_table(struct buf *out, const struct store_conversation *v, size_
 	size_t columns = (size_t)cmd_columns();
 
 	for (int i = 0; i < COLS; i++)
-		add_column(out, slice_str(table[i].heading), table[i].width, table[i].right);
+		table_cell(out, slice_str(table[i].heading), table[i].width, table[i].right);
 	buf_adds(out, "FIRST WORDS\n");
 	for (size_t i = 0; i < n; i++)
 		add_row(out, &v[i], columns < 80 ? 80 : columns);

@@ -22,6 +22,7 @@ enum stmt {
 	STMT_FIRST_CHAT,
 	STMT_FIND,
 	STMT_SPANS,
+	STMT_FIGURES,
 	STMT_N
 };
 
