@@ -23,6 +23,7 @@ enum stmt {
 	STMT_FIND,
 	STMT_SPANS,
 	STMT_FIGURES,
+	STMT_TRACES,
 	STMT_N
 };
 

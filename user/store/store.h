@@ -109,6 +109,9 @@ int store_conversation(struct store *st, const uint8_t trace[16], struct arena *
  */
 int store_find(struct store *st, struct slice id, uint8_t ret_trace[16]);
 
+/* The ids of all traces, also of those without a call, oldest first; *ret is the caller's to free(). */
+int store_traces(struct store *st, uint8_t (**ret)[16], size_t *ret_n);
+
 /* All spans of a trace in order of their start; to be given back with store_spans_free(). */
 int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, size_t *ret_n);
 void store_spans_free(struct span *v, size_t n);
