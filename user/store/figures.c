@@ -105,6 +105,7 @@ static int64_t bounded(uint64_t wall_ns)
 int store_figures(struct store *st, uint64_t since, uint64_t until,
                   void (*each)(void *ctx, const struct store_figure *f), void *ctx)
 {
+	/* +kind: in the order of that index the rows would have to be sorted, all of them in memory. */
 	sqlite3_stmt *q =
 	    db_stmt(st, STMT_FIGURES,
 	            "SELECT kind, trace, start_wall_ns, max(end_ns - start_ns, 0), status,"
@@ -112,7 +113,7 @@ int store_figures(struct store *st, uint64_t since, uint64_t until,
 	            " (SELECT command FROM capture WHERE id = span.capture),"
 	            " CASE WHEN kind <> 1 THEN attributes END"
 	            " FROM span"
-	            " WHERE kind IN (1,2,3) AND start_wall_ns >= ?1 AND start_wall_ns < ?2 ORDER BY seq");
+	            " WHERE +kind IN (1,2,3) AND start_wall_ns >= ?1 AND start_wall_ns < ?2 ORDER BY seq");
 	int r = 0, step = SQLITE_DONE;
 
 	if (!q)
