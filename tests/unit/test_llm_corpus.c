@@ -78,9 +78,10 @@ struct known {
 static struct known knowns[256];
 static size_t n_knowns;
 
-static struct {
-	size_t holes, complete, neighbours, neighbours_exact;
-} holed;
+/* By where the hole lies, and when it is reported: in its place, or with the byte behind it. */
+static struct holed {
+	size_t holes, complete, before, before_exact, behind, behind_exact;
+} holed[2][2];
 
 struct check {
 	const char *file;
@@ -648,7 +649,16 @@ struct wire {
 	struct proto_conn *conn;
 	size_t at[2]; /* bytes of each direction that went by */
 	const struct hole *hole;
+	bool late;      /* the hole is reported with the byte behind it */
+	size_t pending; /* bytes of it that were not reported yet */
 };
+
+static void report_hole(struct wire *w)
+{
+	if (w->pending)
+		proto_gap(w->conn, w->hole->dir, 1, w->pending, GAP_RING);
+	w->pending = 0;
+}
 
 static void send_piece(struct wire *w, enum ev_dir dir, struct slice s)
 {
@@ -661,13 +671,17 @@ static void send_piece(struct wire *w, enum ev_dir dir, struct slice s)
 
 		if (before)
 			proto_feed(w->conn, dir, 1, slice_of(s.p, before));
-		proto_gap(w->conn, dir, 1, end - before, GAP_RING);
+		w->pending += end - before;
 		*at += s.n;
+		if (!w->late || end < s.n)
+			report_hole(w);
 		if (end < s.n)
 			proto_feed(w->conn, dir, 1, slice_from(s, end));
 		return;
 	}
 	*at += s.n;
+	if (h && h->dir == dir)
+		report_hole(w);
 	proto_feed(w->conn, dir, 1, s);
 }
 
@@ -767,13 +781,15 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 	struct transport t = {.chunked = rand() % 2, .gzip = rand() % 4 == 0, .step = 2000};
 	struct buf rq = {0}, rs = {0}, text = {0};
 	struct hole h = {.dir = rand() % 3 ? EV_DIR_READ : EV_DIR_WRITE};
-	struct wire w = {.conn = proto_open(&llm_proto_events, l, &info), .hole = &h};
-	size_t length;
+	struct wire w = {.conn = proto_open(&llm_proto_events, l, &info), .hole = &h, .late = rand() % 2};
+	struct holed *tally = &holed[h.dir == EV_DIR_READ][w.late];
+	size_t length, begun;
 
 	write_exchange(&rq, &rs, item, &t);
 	length = h.dir == EV_DIR_WRITE ? rq.n : rs.n;
 	clear_ended();
 	send_neighbour(&w);
+	begun = ended.n;
 	h.from = w.at[h.dir == EV_DIR_WRITE] + (size_t)rand() % length;
 	h.to = h.from + 1 + (size_t)rand() % (rand() % 2 ? 30 : length);
 	/* Only within this exchange: the neighbours must not suffer. */
@@ -784,18 +800,19 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 	send_neighbour(&w);
 	proto_close(w.conn, 1, true);
 
-	holed.holes++;
-	holed.neighbours += 2;
+	tally->holes++;
+	tally->before++;
+	tally->behind++;
 	for (size_t i = 0; i < ended.n; i++) {
 		const struct llm_call *call = ended.calls[i];
 
 		if (is_neighbour(call)) {
-			holed.neighbours_exact += call->state == LLM_COMPLETE;
+			*(i < begun ? &tally->before_exact : &tally->behind_exact) += call->state == LLM_COMPLETE;
 			if (!neighbour_is_right(call))
 				differ(c, "hole: neighbour", call->response_id, SLICE("n"));
 		} else if (call->state == LLM_COMPLETE) {
 			print_call(&text, call);
-			holed.complete++;
+			tally->complete++;
 			check_str(c, "hole: complete", buf_slice(&text), whole);
 		}
 	}
@@ -922,6 +939,8 @@ static void read_known(struct buf *text)
 		slice_cut(&line, '\t', &k.file);
 		slice_cut(&line, '\t', &k.n);
 		slice_cut(&line, '\t', &k.field);
+		if (slice_starts(k.field, SLICE("span:"))) /* of tests/corpus */
+			continue;
 		if (n_knowns < sizeof(knowns) / sizeof(*knowns))
 			knowns[n_knowns++] = k;
 	}
@@ -930,6 +949,30 @@ static void read_known(struct buf *text)
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct tally *)a)->name, ((const struct tally *)b)->name);
+}
+
+/*
+ * What no hole overlaps is complete, but for what pairing.h says cannot be
+ * decided: the first call behind a hole that hid the end of a request, or behind
+ * one in a response that was reported only after that call began.
+ */
+static bool report_holes(void)
+{
+	bool failed = false;
+
+	for (int read = 0; read < 2; read++)
+		for (int late = 0; late < 2; late++) {
+			const struct holed *h = &holed[read][late];
+
+			printf("FIGURE %zu holes in %s reported %s: calls hit, still complete and exact: %zu; calls "
+			       "before complete: %zu of %zu; next call complete: %zu of %zu\n",
+			       h->holes, read ? "responses" : "requests",
+			       late ? "with the byte behind" : "in place", h->complete, h->before_exact, h->before,
+			       h->behind_exact, h->behind);
+			failed = failed || h->before_exact != h->before ||
+			         (read && !late && h->behind_exact != h->behind);
+		}
+	return failed;
 }
 
 static bool report(void)
@@ -944,9 +987,7 @@ static bool report(void)
 		       t->covered ? "" : " (not required)");
 		failed = failed || (t->covered && t->exact != t->total);
 	}
-	printf("FIGURE holes: %zu; calls hit by one and still complete, and exact: %zu; neighbours complete: "
-	       "%zu of %zu\n",
-	       holed.holes, holed.complete, holed.neighbours_exact, holed.neighbours);
+	failed = report_holes() || failed;
 	for (size_t i = 0; i < n_knowns; i++)
 		if (!knowns[i].seen) {
 			printf("KNOWN %.*s #%.*s %.*s does not differ any more: remove it\n",
