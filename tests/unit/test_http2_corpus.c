@@ -226,7 +226,8 @@ static void check_file(const char *path)
 
 	yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, item)
 	{
-		if (n_calls < CALLS_MAX && yyjson_get_uint(yyjson_obj_get(yyjson_obj_get(item, "response"), "status")) >= 200)
+		if (n_calls < CALLS_MAX &&
+		    yyjson_get_uint(yyjson_obj_get(yyjson_obj_get(item, "response"), "status")) >= 200)
 			read_call(&arena, item, &calls[n_calls++]);
 	}
 	if (n_calls)

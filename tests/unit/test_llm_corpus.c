@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <yyjson.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
@@ -82,6 +83,11 @@ static size_t n_knowns;
 static struct holed {
 	size_t holes, complete, before, before_exact, behind, behind_exact;
 } holed[2][2];
+
+/* Clients that pipeline inside a hole: against the RFC, and as it allows. */
+static struct {
+	size_t tried;
+} pipelined[2];
 
 struct check {
 	const char *file;
@@ -503,7 +509,7 @@ static void add_headers(struct buf *out, yyjson_val *v)
 }
 
 struct transport {
-	bool chunked, gzip;
+	bool chunked, gzip, zstd;
 	size_t step; /* longest piece of a random cut; 0: at once */
 };
 
@@ -524,6 +530,18 @@ static void compress_body(struct buf *body)
 	*body = out;
 }
 
+static void compress_zstd(struct buf *body)
+{
+	struct buf out = {0};
+
+	buf_reserve(&out, ZSTD_compressBound(body->n));
+	out.n = ZSTD_compress(out.p, out.cap, body->p, body->n, 3);
+	if (ZSTD_isError(out.n))
+		abort();
+	buf_release(body);
+	*body = out;
+}
+
 static void add_body(struct buf *out, struct buf *body, const struct transport *t)
 {
 	struct slice s;
@@ -531,6 +549,10 @@ static void add_body(struct buf *out, struct buf *body, const struct transport *
 	if (t->gzip && body->n) {
 		compress_body(body);
 		buf_adds(out, "content-encoding: gzip\r\n");
+	}
+	if (t->zstd && body->n) {
+		compress_zstd(body);
+		buf_adds(out, "content-encoding: zstd\r\n");
 	}
 	s = buf_slice(body);
 	if (!t->chunked) {
@@ -726,8 +748,10 @@ static void print_call(struct buf *out, const struct llm_call *call)
 /* The same exchange in other pieces gives the same call. */
 static void check_transports(struct check *c, struct llm *l, yyjson_val *item)
 {
-	static const struct transport others[] = {
-	    {.step = 200}, {.chunked = true, .step = 3000}, {.chunked = true, .gzip = true, .step = 700}};
+	static const struct transport others[] = {{.step = 200},
+	                                          {.chunked = true, .step = 3000},
+	                                          {.chunked = true, .gzip = true, .step = 700},
+	                                          {.zstd = true, .step = 1000}};
 	struct buf whole = {0}, other = {0};
 
 	print_call(&whole, ended.calls[0]);
@@ -748,15 +772,19 @@ static void check_transports(struct check *c, struct llm *l, yyjson_val *item)
 	"{\"id\":\"n\",\"model\":\"neighbour\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"yes\"}," \
 	"\"finish_reason\":\"stop\"}]}"
 
+static void write_neighbour(struct buf *rq, struct buf *rs)
+{
+	buf_addf(rq, "POST /v1/chat/completions HTTP/1.1\r\nhost: neighbour\r\ncontent-length: %zu\r\n\r\n%s",
+	         sizeof(NEIGHBOUR_BODY) - 1, NEIGHBOUR_BODY);
+	buf_addf(rs, "HTTP/1.1 200 x\r\ncontent-length: %zu\r\n\r\n%s", sizeof(NEIGHBOUR_ANSWER) - 1,
+	         NEIGHBOUR_ANSWER);
+}
+
 static void send_neighbour(struct wire *w)
 {
 	struct buf rq = {0}, rs = {0};
 
-	buf_addf(&rq,
-	         "POST /v1/chat/completions HTTP/1.1\r\nhost: neighbour\r\ncontent-length: %zu\r\n\r\n%s",
-	         sizeof(NEIGHBOUR_BODY) - 1, NEIGHBOUR_BODY);
-	buf_addf(&rs, "HTTP/1.1 200 x\r\ncontent-length: %zu\r\n\r\n%s", sizeof(NEIGHBOUR_ANSWER) - 1,
-	         NEIGHBOUR_ANSWER);
+	write_neighbour(&rq, &rs);
 	send_bytes(w, EV_DIR_WRITE, buf_slice(&rq), 0);
 	send_bytes(w, EV_DIR_READ, buf_slice(&rs), 0);
 	buf_release(&rq);
@@ -807,7 +835,8 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 		const struct llm_call *call = ended.calls[i];
 
 		if (is_neighbour(call)) {
-			*(i < begun ? &tally->before_exact : &tally->behind_exact) += call->state == LLM_COMPLETE;
+			*(i < begun ? &tally->before_exact : &tally->behind_exact) +=
+			    call->state == LLM_COMPLETE;
 			if (!neighbour_is_right(call))
 				differ(c, "hole: neighbour", call->response_id, SLICE("n"));
 		} else if (call->state == LLM_COMPLETE) {
@@ -821,6 +850,49 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 	buf_release(&text);
 }
 
+/*
+ * A client that pipelines behind the hole, and hides it there.  `legal`: as RFC
+ * 9112 lets it, a GET with the next request behind it, once the exchange is
+ * over; else the next request is sent while the exchange is unanswered, and the
+ * hole lies in its answer.  A complete call must not have another's answer.
+ */
+static void check_pipelining(struct check *c, struct llm *l, yyjson_val *item, bool legal)
+{
+	static const char get[] = "GET /v1/models HTTP/1.1\r\nhost: neighbour\r\n\r\n";
+	static const char got[] = "HTTP/1.1 200 x\r\ncontent-length: 11\r\n\r\n{\"id\":\"no\"}";
+	struct transport t = {.chunked = rand() % 2};
+	struct hole h = {.dir = legal ? EV_DIR_WRITE : EV_DIR_READ};
+	struct wire w = {.conn = proto_open(&llm_proto_events, l, &info), .hole = &h, .late = rand() % 2};
+	struct buf rq = {0}, rs = {0}, next_rq = {0}, next_rs = {0};
+
+	write_exchange(&rq, &rs, item, &t);
+	clear_ended();
+	send_neighbour(&w);
+	h.from = w.at[h.dir == EV_DIR_WRITE] + (size_t)rand() % (legal ? rq.n : rs.n);
+	h.to = legal ? w.at[1] + rq.n + sizeof(get) - 1 : h.from + 1 + (size_t)rand() % rs.n;
+	write_neighbour(&next_rq, &next_rs);
+	send_bytes(&w, EV_DIR_WRITE, buf_slice(&rq), 0);
+	if (!legal)
+		send_bytes(&w, EV_DIR_WRITE, buf_slice(&next_rq), 0);
+	send_bytes(&w, EV_DIR_READ, buf_slice(&rs), 0);
+	if (legal) {
+		send_bytes(&w, EV_DIR_WRITE, slice_of(get, sizeof(get) - 1), 0);
+		send_bytes(&w, EV_DIR_WRITE, buf_slice(&next_rq), 0);
+		send_bytes(&w, EV_DIR_READ, slice_of(got, sizeof(got) - 1), 0);
+	}
+	send_bytes(&w, EV_DIR_READ, buf_slice(&next_rs), 0);
+	proto_close(w.conn, 1, true);
+	pipelined[legal].tried++;
+	for (size_t i = 0; i < ended.n; i++)
+		if (is_neighbour(ended.calls[i]) && !neighbour_is_right(ended.calls[i]))
+			differ(c, legal ? "hole: pipelined" : "hole: pipelined against the RFC",
+			       ended.calls[i]->response_id, SLICE("n"));
+	buf_release(&rq);
+	buf_release(&rs);
+	buf_release(&next_rq);
+	buf_release(&next_rs);
+}
+
 static void check_holes(struct check *c, struct llm *l, yyjson_val *item)
 {
 	const char *count = getenv("SPANTAP_CORPUS_HOLES");
@@ -828,8 +900,10 @@ static void check_holes(struct check *c, struct llm *l, yyjson_val *item)
 
 	run(l, item, &(struct transport){0});
 	print_call(&whole, ended.calls[0]);
-	for (int i = count ? atoi(count) : 2; i > 0; i--)
+	for (int i = count ? atoi(count) : 2; i > 0; i--) {
 		check_hole(c, l, item, buf_slice(&whole));
+		check_pipelining(c, l, item, i % 2);
+	}
 	buf_release(&whole);
 }
 
@@ -964,14 +1038,19 @@ static bool report_holes(void)
 		for (int late = 0; late < 2; late++) {
 			const struct holed *h = &holed[read][late];
 
-			printf("FIGURE %zu holes in %s reported %s: calls hit, still complete and exact: %zu; calls "
+			printf("FIGURE %zu holes in %s reported %s: calls hit, still complete and exact: "
+			       "%zu; calls "
 			       "before complete: %zu of %zu; next call complete: %zu of %zu\n",
 			       h->holes, read ? "responses" : "requests",
-			       late ? "with the byte behind" : "in place", h->complete, h->before_exact, h->before,
-			       h->behind_exact, h->behind);
+			       late ? "with the byte behind" : "in place", h->complete, h->before_exact,
+			       h->before, h->behind_exact, h->behind);
 			failed = failed || h->before_exact != h->before ||
 			         (read && !late && h->behind_exact != h->behind);
 		}
+	printf(
+	    "FIGURE %zu clients pipelined behind a hole as RFC 9112 allows, %zu against it; wrong ones are "
+	    "differences\n",
+	    pipelined[1].tried, pipelined[0].tried);
 	return failed;
 }
 
