@@ -55,9 +55,10 @@
  * loss it is never synced again, so that theorem 1 does not rest on its
  * manners.  What remains cannot be decided: a client that breaks TURN, but only
  * inside holes so far, looks byte for byte and stamp for stamp like one that
- * waits (so with a hole in responses that hid an interim response alone, and the
- * next request sent before the answer); and so do two heads quoted back to back in one request body behind a
- * hole, if the first is a POST and a response begins between the two.
+ * waits (so when a hole in responses hid an interim response alone, and the next
+ * request was sent before the answer); and so do two heads quoted back to back
+ * in one request body behind a hole, if the first is a POST and a response
+ * begins between the two.
  */
 #ifndef SPANTAP_PAIRING_H
 #define SPANTAP_PAIRING_H
