@@ -38,7 +38,7 @@ void emit_end(struct spans *sp, struct span *s, uint64_t start, uint64_t end)
 void emit_set_label(struct spans *sp, struct span *s, enum attr_key key, struct slice text)
 {
 	if (text.p)
-		span_set_str(s, key, content_label(&sp->content, &s->arena, text));
+		span_own_str(s, key, content_label(&sp->content, &s->arena, text));
 }
 
 void emit_set_name(struct spans *sp, struct span *s, const char *what, struct slice of)
@@ -190,7 +190,7 @@ void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, 
 	span_set_str(&s, ATTR_TOOL_CALL_ID, t->shown_id);
 	span_set_str(&s, ATTR_TOOL_CALL_ARGUMENTS, t->arguments);
 	if (result) {
-		span_set_str(&s, ATTR_TOOL_CALL_RESULT, content_result(&sp->content, &s.arena, result->text));
+		span_own_str(&s, ATTR_TOOL_CALL_RESULT, content_result(&sp->content, &s.arena, result->text));
 		if (result->is_error)
 			emit_set_error(sp, &s, SLICE("tool_error"), (struct slice){NULL, 0});
 	} else {
@@ -317,7 +317,7 @@ void emit_run(struct spans *sp, struct run *r)
 	span_set_str(&s, ATTR_PROCESS_EXECUTABLE_NAME, s.name);
 	if (r->n_argv && content_argv(&sp->content, &s.arena, r->argv, r->n_argv, argv))
 		span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, argv, r->n_argv);
-	span_set_str(&s, ATTR_PROCESS_WORKING_DIRECTORY, content_path(&sp->content, &s.arena, r->cwd));
+	span_own_str(&s, ATTR_PROCESS_WORKING_DIRECTORY, content_path(&sp->content, &s.arena, r->cwd));
 	span_set_int(&s, ATTR_PROCESS_USER, r->uid);
 	span_set_int(&s, ATTR_PROCESS_GROUP, r->gid);
 	emit_set_label(sp, &s, ATTR_PROCESS_CGROUP, r->cgroup);

@@ -71,13 +71,13 @@ static void set_content(struct spans *sp, struct span *s, const struct llm_call 
 {
 	struct content *c = &sp->content;
 
-	span_set_str(s, ATTR_SYSTEM_INSTRUCTIONS, content_system(c, &s->arena, &call->system));
-	span_set_str(s, ATTR_INPUT_MESSAGES, content_messages(c, &s->arena, &call->input, false, false));
-	span_set_str(s, ATTR_OUTPUT_MESSAGES, content_messages(c, &s->arena, &call->output, true, failed));
-	span_set_str(s, ATTR_RETRIEVAL_QUERY, content_result(c, &s->arena, call->query));
+	span_own_str(s, ATTR_SYSTEM_INSTRUCTIONS, content_system(c, &s->arena, &call->system));
+	span_own_str(s, ATTR_INPUT_MESSAGES, content_messages(c, &s->arena, &call->input, false, false));
+	span_own_str(s, ATTR_OUTPUT_MESSAGES, content_messages(c, &s->arena, &call->output, true, failed));
+	span_own_str(s, ATTR_RETRIEVAL_QUERY, content_result(c, &s->arena, call->query));
 	span_set_str(s, ATTR_RETRIEVAL_DOCUMENTS,
 	             content_documents(c, &s->arena, call->documents, call->n_documents));
-	span_set_str(s, ATTR_TOOL_DEFINITIONS, content_tools(c, &s->arena, call->tools, call->n_tools));
+	span_own_str(s, ATTR_TOOL_DEFINITIONS, content_tools(c, &s->arena, call->tools, call->n_tools));
 }
 
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)

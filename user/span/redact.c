@@ -444,33 +444,59 @@ static void note_command(struct scan *s, size_t from, size_t end)
 
 static bool in_name(char c)
 {
-	return (char_set(c) & (ALNUM | DASH)) || c == '.';
+	return char_set(c) & (ALNUM | DASH | DOT);
+}
+
+/* Names end with a separator, or a blank before one; only what follows a flag may stand behind a blank alone.
+ */
+static bool may_be_key(const struct scan *s, size_t from, size_t end)
+{
+	char c = at(s, end);
+
+	if (is_blank(c)) {
+		char d = at(s, end + 1);
+
+		return is_blank(d) || d == '=' || d == ':' || (from && s->in.p[from - 1] == '-');
+	}
+	return c == '=' || c == ':' || c == '\\' || is_quote(c);
 }
 
 /* A word begins at s->i. */
 static void scan_word(struct scan *s)
 {
-	size_t from = s->i, end = from;
+	size_t from = s->i, limit = s->in.n - from < IDENT_MAX ? s->in.n : from + IDENT_MAX;
 
 	if ((s->mode == REDACT_SECRETS && mask_shape(s)) || mask_reported(s))
 		return;
-	while (end < s->in.n && end - from < IDENT_MAX && in_name(s->in.p[end]))
+
+	size_t word = from;
+	while (word < limit && (char_set(s->in.p[word]) & (ALNUM | DASH)))
+		word++;
+	size_t end = word;
+	while (end < limit && in_name(s->in.p[end]))
 		end++;
 	note_command(s, from, end);
 	while (end > from && (s->in.p[end - 1] == '.' || s->in.p[end - 1] == '-'))
 		end--;
-	/* Names end with a separator, or a blank before one. */
-	char c = at(s, end);
-	bool named = c == '=' || c == ':' || c == '\\' || is_blank(c) || is_quote(c);
-	if (!named || !mask_keyed(s, from, end))
-		s->i = run(s->in, from, ALNUM | DASH);
+	if (!may_be_key(s, from, end) || !mask_keyed(s, from, end))
+		s->i = run(s->in, word, ALNUM | DASH);
 }
+
+/* Bytes outside of words at which scan() looks. */
+static const bool looked_at[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true, ['\n'] = true,
+    [';'] = true,         ['|'] = true,         [':'] = true,         ['-'] = true,
+};
 
 static void scan(struct scan *s)
 {
 	while (s->i < s->in.n) {
 		char c = s->in.p[s->i];
 
+		if (!looked_at[(unsigned char)c]) {
+			s->i++;
+			continue;
+		}
 		if (char_set(c) & ALNUM || c == '_') {
 			scan_word(s);
 			continue;

@@ -113,8 +113,8 @@ const bool command_begins[256] = {
 };
 
 const uint8_t char_sets[256] = {
-    ['A' ... 'Z'] = UPPER, ['a' ... 'z'] = LOWER, ['0' ... '9'] = DIGIT, ['-'] = DASH,
-    ['_'] = DASH,          ['+'] = BASE64,        ['/'] = BASE64,        ['='] = BASE64,
+    ['A' ... 'Z'] = UPPER, ['a' ... 'z'] = LOWER, ['0' ... '9'] = DIGIT, ['-'] = DASH, ['_'] = DASH,
+    ['+'] = BASE64,        ['/'] = BASE64,        ['='] = BASE64,        ['.'] = DOT,
 };
 
 bool in_words(struct slice s, const char *const *words, size_t n)

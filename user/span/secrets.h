@@ -32,6 +32,7 @@ const struct key_rule *key_rule(struct slice key);
 #define DIGIT  4
 #define DASH   8  /* - _ */
 #define BASE64 16 /* + / = */
+#define DOT    32
 #define ALNUM  (UPPER | LOWER | DIGIT)
 
 extern const uint8_t char_sets[256];

@@ -73,6 +73,12 @@ void span_set_str(struct span *s, enum attr_key key, struct slice v)
 		attr_put(s, key)->str = arena_dup(&s->arena, v);
 }
 
+void span_own_str(struct span *s, enum attr_key key, struct slice v)
+{
+	if (v.p)
+		attr_put(s, key)->str = v;
+}
+
 void span_set_int(struct span *s, enum attr_key key, int64_t v)
 {
 	attr_put(s, key)->i = v;

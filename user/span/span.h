@@ -76,6 +76,7 @@ struct span {
 
 void span_release(struct span *s);
 void span_set_str(struct span *s, enum attr_key key, struct slice v); /* copies; absent slices are not set */
+void span_own_str(struct span *s, enum attr_key key, struct slice v); /* `v` lies in s->arena already */
 void span_set_int(struct span *s, enum attr_key key, int64_t v);
 void span_set_double(struct span *s, enum attr_key key, double v); /* NAN is not set */
 void span_set_bool(struct span *s, enum attr_key key, bool v);
