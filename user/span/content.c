@@ -17,18 +17,37 @@ static enum redact_mode mode(const struct content *c)
 	return c->level == CONTENT_FULL ? REDACT_CREDENTIALS : REDACT_SECRETS;
 }
 
+/* The place where the text is remembered, its hash in `h`; NULL: too short to be. */
+static uint8_t *known_place(struct content *c, struct slice text, uint8_t h[16])
+{
+	size_t at;
+
+	if (text.n < CONTENT_KNOWN_TEXT)
+		return NULL;
+	crypto_generichash(h, 16, (const unsigned char *)text.p, text.n, c->key, sizeof(c->key));
+	memcpy(&at, h, sizeof(at));
+	return c->known[at % CONTENT_KNOWN_MAX];
+}
+
 /* `text` masked and valid UTF-8: itself when it is so already, else made of `masked` and `valid`. */
 static struct slice clean(struct content *c, struct slice text, struct buf *masked, struct buf *valid)
 {
-	size_t masks = redact_changes(masked, text, mode(c));
+	uint8_t h[16], *known = known_place(c, text, h);
 
+	if (known && memcmp(known, h, sizeof(h)) == 0)
+		return text;
+
+	size_t masks = redact_changes(masked, text, mode(c));
 	c->masks += masks;
 	if (masks)
 		text = buf_slice(masked);
-	if (text_valid(text) == text.n)
-		return text;
-	text_utf8(valid, text);
-	return buf_slice(valid);
+	if (text_valid(text) < text.n) {
+		text_utf8(valid, text);
+		text = buf_slice(valid);
+	} else if (known && !masks) {
+		memcpy(known, h, sizeof(h));
+	}
+	return text;
 }
 
 static struct slice clean_dup(struct content *c, struct arena *a, struct slice text)

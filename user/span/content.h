@@ -25,10 +25,19 @@
 #define CONTENT_ATTR_MAX  (64u << 20) /* of one attribute */
 #define CONTENT_DEPTH_MAX 128         /* nesting of JSON from traffic; what is deeper becomes a mask */
 
+/*
+ * Requests repeat the ones before them, so long texts that needed no change are
+ * remembered by a keyed hash (128 bits, the key never leaves the process): they
+ * are not searched again.  A place for each hash; the latest text has it.
+ */
+#define CONTENT_KNOWN_MAX  4096 /* texts: those of a few long conversations, 64 KiB */
+#define CONTENT_KNOWN_TEXT 512  /* bytes; shorter ones are searched as fast as hashed */
+
 struct content {
 	enum content_level level;
 	uint8_t key[32]; /* random, of the run */
 	uint64_t masks;  /* since the caller last set it to 0 */
+	uint8_t known[CONTENT_KNOWN_MAX][16];
 };
 
 void content_init(struct content *c, enum content_level level);
