@@ -44,7 +44,7 @@ struct {
 __noinline int is_llm_request(__u64 buf, __u64 n, bool any)
 {
 	struct thread_calls *t = thread_calls();
-	__u64 hash = LLM_NAME_SEED;
+	__u64 hash = LLM_NAME_SEED, before = LLM_NAME_SEED; /* of the segment, of the one before it */
 	int spaces = 0;
 
 	if (!t)
@@ -69,8 +69,11 @@ __noinline int is_llm_request(__u64 buf, __u64 n, bool any)
 			else if (c < 'A' || c > 'Z')
 				return false;
 		} else if (c == ' ' || c == '?') {
+			if (hash == LLM_NAME_SEED)
+				hash = before; /* the target ends with a slash */
 			return any || bpf_map_lookup_elem(&llm_names, &hash);
 		} else if (c == '/' || c == ':') {
+			before = hash;
 			hash = LLM_NAME_SEED;
 		} else {
 			hash = (hash ^ c) * LLM_NAME_PRIME;
