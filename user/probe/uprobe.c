@@ -14,6 +14,7 @@
 #include "probe/uprobe.h"
 
 #define THREADS_MAX 32
+#define THREADS_MIN 4 /* fewer are closed one after the other: a first thread changes signal dispositions, which CMD inherits */
 
 /* include/uapi/linux/bpf.h; the distributions' headers are older than the running kernel may be. */
 #define ATTACH_UPROBE_MULTI   48
@@ -186,7 +187,7 @@ void uprobe_detach(struct uprobe_links *links)
 	for (size_t done = 0; done < links->n;) {
 		size_t batch = links->n - done < THREADS_MAX ? links->n - done : THREADS_MAX, started = 0;
 
-		while (started < batch && pthread_create(&threads[started], NULL, close_fd, &links->fds[done + started]) == 0)
+		while (links->n >= THREADS_MIN && started < batch && pthread_create(&threads[started], NULL, close_fd, &links->fds[done + started]) == 0)
 			started++;
 		for (size_t i = started; i < batch; i++)
 			close(links->fds[done + i]);
