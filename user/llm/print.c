@@ -3,8 +3,9 @@
 
 #include "base/text.h"
 #include "llm/llm.h"
+#include "llm/print.h"
 
-static void add_str(struct buf *out, const char *key, struct slice v)
+void print_str(struct buf *out, const char *key, struct slice v)
 {
 	if (!v.p)
 		return;
@@ -28,7 +29,7 @@ static void add_num(struct buf *out, const char *key, double v)
 static void add_list(struct buf *out, const char *key, const struct slice *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		add_str(out, key, v[i]);
+		print_str(out, key, v[i]);
 }
 
 static void add_part(struct buf *out, const struct llm_part *part)
@@ -40,8 +41,8 @@ static void add_part(struct buf *out, const struct llm_part *part)
 	};
 
 	buf_addf(out, "    %s", kinds[part->kind]);
-	add_str(out, "id", part->id);
-	add_str(out, "name", part->name);
+	print_str(out, "id", part->id);
+	print_str(out, "name", part->name);
 	if (part->is_error)
 		buf_adds(out, " error");
 	if (part->is_server)
@@ -62,8 +63,8 @@ static void add_messages(struct buf *out, const char *what, const struct llm_mes
 		const struct llm_message *m = &list->v[i];
 
 		buf_addf(out, "  %s", what);
-		add_str(out, "role", m->role);
-		add_str(out, "finish", m->finish_reason);
+		print_str(out, "role", m->role);
+		print_str(out, "finish", m->finish_reason);
 		buf_addc(out, '\n');
 		for (size_t k = 0; k < m->n_parts; k++)
 			add_part(out, &m->parts[k]);
@@ -73,7 +74,7 @@ static void add_messages(struct buf *out, const char *what, const struct llm_mes
 static void add_request(struct buf *out, const struct llm_call *call)
 {
 	buf_adds(out, "  request");
-	add_str(out, "model", call->request_model);
+	print_str(out, "model", call->request_model);
 	buf_adds(out, call->stream ? " stream" : "");
 	add_int(out, "max_tokens", call->max_tokens);
 	add_int(out, "choices", call->choice_count);
@@ -84,29 +85,29 @@ static void add_request(struct buf *out, const struct llm_call *call)
 	add_num(out, "frequency_penalty", call->frequency_penalty);
 	add_num(out, "presence_penalty", call->presence_penalty);
 	add_list(out, "stop", call->stop_sequences, call->n_stop_sequences);
-	add_str(out, "output", call->output_type);
-	add_str(out, "tier", call->request_service_tier);
-	add_str(out, "effort", call->reasoning_effort);
-	add_str(out, "previous", call->previous_response_id);
-	add_str(out, "conversation", call->conversation_id);
+	print_str(out, "output", call->output_type);
+	print_str(out, "tier", call->request_service_tier);
+	print_str(out, "effort", call->reasoning_effort);
+	print_str(out, "previous", call->previous_response_id);
+	print_str(out, "conversation", call->conversation_id);
 	buf_adds(out, call->warm_up ? " warm-up" : "");
 	add_int(out, "dimensions", call->dimensions);
 	add_list(out, "encoding", call->encoding_formats, call->n_encoding_formats);
 	add_int(out, "inputs", call->input_count);
-	add_str(out, "data_source", call->data_source);
-	add_str(out, "query", call->query);
+	print_str(out, "data_source", call->data_source);
+	print_str(out, "query", call->query);
 	buf_addf(out, " bytes=%" PRIu64, call->request_bytes);
-	add_str(out, "sha256", call->request_sha256);
+	print_str(out, "sha256", call->request_sha256);
 	buf_addc(out, '\n');
 
 	add_messages(out, "system", &call->system);
 	add_messages(out, "input", &call->input);
 	for (size_t i = 0; i < call->n_tools; i++) {
 		buf_adds(out, "  tool");
-		add_str(out, "type", call->tools[i].type);
-		add_str(out, "name", call->tools[i].name);
-		add_str(out, "description", call->tools[i].description);
-		add_str(out, "parameters", call->tools[i].parameters);
+		print_str(out, "type", call->tools[i].type);
+		print_str(out, "name", call->tools[i].name);
+		print_str(out, "description", call->tools[i].description);
+		print_str(out, "parameters", call->tools[i].parameters);
 		buf_addc(out, '\n');
 	}
 }
@@ -117,9 +118,9 @@ static void add_documents(struct buf *out, const struct llm_call *call)
 		const struct llm_document *d = &call->documents[i];
 
 		buf_adds(out, "  document");
-		add_str(out, "id", d->id);
+		print_str(out, "id", d->id);
 		add_num(out, "score", d->score);
-		add_str(out, "text", d->text);
+		print_str(out, "text", d->text);
 		buf_addc(out, '\n');
 	}
 }
@@ -141,17 +142,17 @@ static void add_response(struct buf *out, const struct llm_call *call)
 	buf_adds(out, "  response");
 	if (call->status)
 		buf_addf(out, " status=%u", call->status);
-	add_str(out, "id", call->response_id);
-	add_str(out, "model", call->response_model);
-	add_str(out, "request_id", call->request_id);
-	add_str(out, "tier", call->service_tier);
-	add_str(out, "fingerprint", call->system_fingerprint);
-	add_str(out, "conversation", call->response_conversation);
-	add_str(out, "state", call->response_status);
+	print_str(out, "id", call->response_id);
+	print_str(out, "model", call->response_model);
+	print_str(out, "request_id", call->request_id);
+	print_str(out, "tier", call->service_tier);
+	print_str(out, "fingerprint", call->system_fingerprint);
+	print_str(out, "conversation", call->response_conversation);
+	print_str(out, "state", call->response_status);
 	add_list(out, "finish", call->finish_reasons, call->n_finish_reasons);
 	add_int(out, "outputs", call->output_count);
 	add_num(out, "cost", call->cost);
-	add_str(out, "framing", slice_str(call->framing));
+	print_str(out, "framing", slice_str(call->framing));
 	buf_addf(out, " chunks=%" PRIu64 " bytes=%" PRIu64 "\n", call->n_chunks, call->response_bytes);
 
 	buf_adds(out, "  usage");
@@ -165,14 +166,13 @@ static void add_response(struct buf *out, const struct llm_call *call)
 	add_documents(out, call);
 	if (call->error_type.p) {
 		buf_adds(out, "  error");
-		add_str(out, "type", call->error_type);
-		add_str(out, "message", call->error_message);
+		print_str(out, "type", call->error_type);
+		print_str(out, "message", call->error_message);
 		buf_addc(out, '\n');
 	}
 }
 
-/* Nanoseconds after the request began; "-" for a moment that was not reached. */
-static void add_time(struct buf *out, const char *key, uint64_t at, uint64_t zero)
+void print_time(struct buf *out, const char *key, uint64_t at, uint64_t zero)
 {
 	if (at)
 		buf_addf(out, " %s=%" PRId64, key, (int64_t)(at - zero));
@@ -193,23 +193,23 @@ void llm_call_print(struct buf *out, const struct llm_call *call)
 	uint64_t zero = call->request_start;
 
 	buf_addf(out, "call %s %s %s", call->api, call->provider, call->operation);
-	add_str(out, "server", call->server_address);
+	print_str(out, "server", call->server_address);
 	add_int(out, "port", call->server_port);
-	add_str(out, "agent", call->user_agent);
-	add_str(out, "session", call->session_key);
+	print_str(out, "agent", call->user_agent);
+	print_str(out, "session", call->session_key);
 	buf_adds(out, call->is_server ? " as-server" : "");
 	buf_adds(out, call->request_only ? " request-only\n" : "\n");
 	add_request(out, call);
 	add_response(out, call);
 
 	buf_adds(out, "  time");
-	add_time(out, "sent", call->request_end, zero);
-	add_time(out, "response", call->response_start, zero);
-	add_time(out, "head", call->response_head, zero);
-	add_time(out, "first_token", call->first_token, zero);
+	print_time(out, "sent", call->request_end, zero);
+	print_time(out, "response", call->response_start, zero);
+	print_time(out, "head", call->response_head, zero);
+	print_time(out, "first_token", call->first_token, zero);
 	add_gap(out, "gap_p50", call, 50);
 	add_gap(out, "gap_p95", call, 95);
-	add_time(out, "end", call->end, zero);
+	print_time(out, "end", call->end, zero);
 	buf_addc(out, '\n');
 	add_server_time(out, &call->server_time);
 	if (call->state == LLM_COMPLETE)

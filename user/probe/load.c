@@ -523,7 +523,6 @@ struct each {
 	const struct loader *loader;
 	void (*followed)(void *ctx, const struct followed *f);
 	void (*wire)(void *ctx, const struct wire *w);
-	void (*conn)(void *ctx, const struct conn_key *key, const struct conn_state *c);
 	void *ctx;
 };
 
@@ -557,23 +556,6 @@ void loader_each_wire(const struct loader *l, void (*fn)(void *ctx, const struct
 	struct each e = {.loader = l, .wire = fn, .ctx = ctx};
 
 	each_entry(l->bpf->maps.wires, sizeof(uint64_t), each_wire, &e);
-}
-
-static void each_conn(void *ctx, const void *key)
-{
-	struct each *e = ctx;
-	struct conn_state c;
-
-	if (bpf_map_lookup_elem(bpf_map__fd(e->loader->bpf->maps.conns), key, &c) == 0)
-		e->conn(e->ctx, key, &c);
-}
-
-void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct conn_key *key, const struct conn_state *c),
-		      void *ctx)
-{
-	struct each e = {.loader = l, .conn = fn, .ctx = ctx};
-
-	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), each_conn, &e);
 }
 
 /* Its two positions lie on its first two pages; the payload, behind them, is not mapped. */

@@ -109,8 +109,6 @@ void loader_llm_name(struct loader *l, const char *name, size_t n);
 
 void loader_each_followed(const struct loader *l, void (*fn)(void *ctx, const struct followed *f), void *ctx);
 void loader_each_wire(const struct loader *l, void (*fn)(void *ctx, const struct wire *w), void *ctx);
-void loader_each_conn(const struct loader *l, void (*fn)(void *ctx, const struct conn_key *key, const struct conn_state *c),
-		      void *ctx);
 
 /* Bytes in the data ring that decode has not taken yet, and its size. */
 void loader_data_ring_fill(const struct loader *l, uint64_t *ret_used, uint64_t *ret_size);

@@ -37,14 +37,6 @@ int procfs_open_mapping(pid_t pid, uint64_t addr, uint64_t len, const char *name
 	return open_regular(path);
 }
 
-int procfs_open_exe(pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	return open_regular(path);
-}
-
 int procfs_each_mapping(pid_t pid, void (*fn)(void *ctx, pid_t pid, const struct procfs_mapping *m), void *ctx)
 {
 	char path[64], *line = NULL;

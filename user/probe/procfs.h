@@ -11,8 +11,6 @@
 
 /* The mapped file itself, also deleted or in another mount namespace; `name` as the process sees it. fd or -errno. */
 int procfs_open_mapping(pid_t pid, uint64_t addr, uint64_t len, const char *name);
-/* The program that it executes. fd or -errno. */
-int procfs_open_exe(pid_t pid);
 
 /* A file mapped for execution. */
 struct procfs_mapping {

@@ -141,10 +141,3 @@ void target_inspect(int fd, struct target *ret)
 		choose(&image, lib, found, ret);
 	image_release(&image);
 }
-
-unsigned target_call_bytes(const struct target *t)
-{
-	const struct insn_machine *m = insn_machine((uint16_t)t->machine);
-
-	return m ? m->call_bytes : 0;
-}

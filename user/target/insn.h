@@ -45,7 +45,6 @@ struct insn_machine {
 	cs_arch arch;
 	cs_mode mode;
 	uint8_t insn_max;   /* bytes */
-	uint8_t call_bytes; /* that a call puts on the stack */
 	/* Fills everything behind `size`; `raw` are the bytes. False: not an instruction that may be passed
 	 * over. */
 	bool (*describe)(csh cs, const cs_insn *i, struct insn *ret);

@@ -173,7 +173,6 @@ const struct insn_machine insn_arm64 = {
     .arch = CS_ARCH_ARM64,
     .mode = CS_MODE_ARM,
     .insn_max = 4,
-    .call_bytes = 0,
     .describe = describe,
     .unknown = unknown,
     .mention = mention,

@@ -147,7 +147,6 @@ const struct insn_machine insn_x86_64 = {
     .arch = CS_ARCH_X86,
     .mode = CS_MODE_64,
     .insn_max = 15,
-    .call_bytes = 8,
     .describe = describe,
     .mention = mention,
 };

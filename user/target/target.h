@@ -80,7 +80,8 @@ struct target {
 	 * `ret_in_caller` these are its `ret` instructions and the stack pointer is
 	 * what it was on entry (it points to the return address, where the machine
 	 * keeps that on the stack); with it, the instructions behind all calls of
-	 * it, and the stack pointer is target_call_bytes() higher.  A hit without
+	 * it, and the stack pointer is higher by what a call puts
+	 * there (x86-64: the return address, arm64: nothing).  A hit without
 	 * an entry of the same stack pointer belongs to another function: ignore it.
 	 */
 	uint64_t ret_offset[TARGET_FUNCS][TARGET_RETURNS_MAX];
@@ -97,8 +98,6 @@ const char *target_why_text(enum target_why why);
 const char *target_lib_name(const struct target *t);
 /* The symbol of a function in this library, NULL: it has none. */
 const char *target_func_name(const struct target *t, enum target_func f);
-/* Bytes that a call puts on the stack: the return address (x86-64), nothing (arm64). */
-unsigned target_call_bytes(const struct target *t);
 
 /* Whether the return of a function tells what passed; the others are entry only. */
 static inline bool target_returns(enum target_func f)
