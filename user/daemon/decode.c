@@ -184,21 +184,22 @@ static void talk_to_probe(struct decoder_process *d)
 	memmove(d->verdicts, d->verdicts + sent, d->n_verdicts * sizeof(d->verdicts[0]));
 }
 
-/* What is known of hosts, when it has changed. */
-static void send_status(struct decoder_process *d)
+/* What is known of hosts, when it has changed. False: it has, and cannot be sent now. */
+static bool send_status(struct decoder_process *d)
 {
 	struct msg_status head = {.part = STATUS_DECODE};
 	const struct verdicts *vs = pipeline_verdicts(d->pipeline);
-	uint64_t now = clock_boot_ns(), changes = verdicts_changes(vs);
+	uint64_t changes = verdicts_changes(vs);
 	struct buf json = {0};
 
-	if (d->link_broken || d->conf.from_file || changes == d->status_changes || now - d->status_sent < STATUS_NS)
-		return;
+	if (d->link_broken || d->conf.from_file || changes == d->status_changes)
+		return true;
 	verdicts_json(vs, &json);
 	if (msg_send2(d->link, MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&json)) == 0)
 		d->status_changes = changes;
-	d->status_sent = now;
+	d->status_sent = clock_boot_ns();
 	buf_release(&json);
+	return d->status_changes == changes;
 }
 
 static void wait_for_work(struct decoder_process *d)
@@ -224,7 +225,8 @@ static void run(struct decoder_process *d)
 
 		talk_to_sink(d);
 		talk_to_probe(d);
-		send_status(d);
+		if (clock_boot_ns() - d->status_sent >= STATUS_NS)
+			send_status(d);
 		if (worked)
 			continue;
 		if (ended)
@@ -266,6 +268,8 @@ static void flush(struct decoder_process *d)
 		poll(&fd, 1, SEND_WAIT_MS);
 		talk_to_sink(d);
 	}
+	while (!send_status(d) && !outbox_work(d->outbox))
+		usleep(SEND_WAIT_MS * 1000);
 	while (known && !d->link_broken && (err = outbox_end(d->outbox, &s)) != 0) {
 		if (err != -EAGAIN)
 			d->link_broken = true;
