@@ -12,6 +12,7 @@
 static struct span example(void)
 {
 	static const struct slice strs[] = {{"a", 1}, {"", 0}, {"b\0c", 3}};
+	static const uint32_t cuts[] = {1, 300, 302};
 	struct span s = {.kind = SPAN_TOOL,
 	                 .start = 5000000,
 	                 .end = 7500000,
@@ -25,6 +26,9 @@ static struct span example(void)
 	span_set_str(&s, ATTR_TOOL_NAME, SLICE("x\n"));
 	span_set_str(&s, ATTR_TOOL_TYPE, (struct slice){NULL, 0});
 	span_set_str(&s, ATTR_TOOL_CALL_RESULT, SLICE(""));
+	char *pieces = arena_alloc(&s.arena, 303);
+	memset(pieces, 'p', 303);
+	span_own_pieces(&s, ATTR_TOOL_CALL_ARGUMENTS, slice_of(pieces, 303), cuts, 3);
 	span_set_int(&s, ATTR_SERVER_PORT, -1);
 	span_set_double(&s, ATTR_TOOL_ASKED, 0.25);
 	span_set_double(&s, ATTR_TOOL_ENDED, NAN);
@@ -40,10 +44,13 @@ static void prints_what_is_set(void **state)
 	struct buf b = {0};
 
 	(void)state;
+	span_set_str(&s, ATTR_TOOL_CALL_ARGUMENTS, SLICE("{}"));
+	assert_int_equal(span_get(&s, ATTR_TOOL_CALL_ARGUMENTS)->n_cuts, 0);
 	span_print(&b, &s, 1000000);
 	assert_string_equal(buf_str(&b), "tool \"execute_tool x\" id=0202020202020202 parent=none "
 	                                 "trace=01010101010101010101010101010101 4.000ms..6.500ms error: no\n"
 	                                 "  gen_ai.tool.name: x\\n\n"
+	                                 "  gen_ai.tool.call.arguments: {}\n"
 	                                 "  gen_ai.tool.call.result: \n"
 	                                 "  server.port: -1\n"
 	                                 "  process.command_args: [\"a\", \"\", \"b\\x00c\"]\n"
@@ -65,6 +72,9 @@ static void survives_the_wire(void **state)
 	assert_true(slice_eq(buf_slice(&wire), buf_slice(&again)));
 	assert_int_equal(span_get(&got, ATTR_PROCESS_COMMAND_ARGS)->strs.n, 3);
 	assert_null(span_get(&got, ATTR_TOOL_TYPE));
+	const struct attr *cut = span_get(&got, ATTR_TOOL_CALL_ARGUMENTS);
+	assert_int_equal(cut->n_cuts, 3);
+	assert_memory_equal(cut->cuts, span_get(&s, ATTR_TOOL_CALL_ARGUMENTS)->cuts, 3 * sizeof(uint32_t));
 	span_release(&got);
 
 	/* Cut anywhere, or with a byte changed: refused or decoded, never more. */

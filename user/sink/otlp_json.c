@@ -163,7 +163,7 @@ void otlp_json_add(struct otlp_json *o, const struct span *s, bool content)
 	yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, obj, "attributes");
 	for (size_t i = 0; i < s->n_attrs; i++) {
 		const struct attr_def *def = &attr_defs[s->attrs[i].key];
-		yyjson_mut_val *v = content || !def->content ? any_value(d, &s->attrs[i]) : NULL;
+		yyjson_mut_val *v = !def->local && (content || !def->content) ? any_value(d, &s->attrs[i]) : NULL;
 
 		if (v)
 			add_attr(d, attrs, def->name, v);

@@ -6,7 +6,7 @@
 #include "span/span.h"
 
 const struct attr_def attr_defs[ATTR_KEYS] = {
-#define ATTR(key, name, type, content) [ATTR_##key] = {name, type, content},
+#define ATTR(key, name, type, content) [ATTR_##key] = {name, type, (content) != 0, (content) == LOCAL},
 #include "span/attrs.def"
 #undef ATTR
 };
@@ -70,13 +70,24 @@ static struct attr *attr_put(struct span *s, enum attr_key key)
 void span_set_str(struct span *s, enum attr_key key, struct slice v)
 {
 	if (v.p)
-		attr_put(s, key)->str = arena_dup(&s->arena, v);
+		span_own_pieces(s, key, arena_dup(&s->arena, v), NULL, 0);
 }
 
 void span_own_str(struct span *s, enum attr_key key, struct slice v)
 {
-	if (v.p)
-		attr_put(s, key)->str = v;
+	span_own_pieces(s, key, v, NULL, 0);
+}
+
+void span_own_pieces(struct span *s, enum attr_key key, struct slice v, const uint32_t *cuts, size_t n_cuts)
+{
+	struct attr *a;
+
+	if (!v.p)
+		return;
+	a = attr_put(s, key);
+	a->str = v;
+	a->cuts = cuts;
+	a->n_cuts = n_cuts;
 }
 
 void span_set_int(struct span *s, enum attr_key key, int64_t v)
@@ -112,11 +123,12 @@ void span_set_strs(struct span *s, enum attr_key key, const struct slice *v, siz
  * first):
  *   version u8, ATTR_KEYS u8, kind u8, status u8, trace[16] id[8] parent[8],
  *   start end start_wall, name, status_message, n_attrs, attributes
- *   attribute: key, then by the key's type: text | number | 8 bytes | u8 | count and texts
+ *   attribute: key, then by the key's type: text, number of cuts, their
+ *   distances | number | 8 bytes | u8 | count and texts
  *   text: 0 when absent, else length + 1 and the bytes
  * ATTR_KEYS stands there because both ends must have the same attribute table.
  */
-#define SPAN_VERSION 1
+#define SPAN_VERSION 2
 
 _Static_assert(ATTR_KEYS < 256, "ATTR_KEYS is one byte on the wire");
 
@@ -134,12 +146,20 @@ static void put_text(struct buf *out, struct slice s)
 		buf_add(out, s.p, s.n);
 }
 
+static void put_cuts(struct buf *out, const struct attr *a)
+{
+	put_number(out, a->n_cuts);
+	for (size_t i = 0; i < a->n_cuts; i++)
+		put_number(out, a->cuts[i] - (i ? a->cuts[i - 1] : 0));
+}
+
 static void put_attr(struct buf *out, const struct attr *a)
 {
 	put_number(out, a->key);
 	switch (attr_defs[a->key].type) {
 	case ATTR_STR:
 		put_text(out, a->str);
+		put_cuts(out, a);
 		break;
 	case ATTR_INT:
 		put_number(out, (uint64_t)a->i);
@@ -238,6 +258,28 @@ static struct slice get_text(struct reader *r, struct arena *a)
 	return s;
 }
 
+static void get_cuts(struct reader *r, struct arena *a, struct attr *attr)
+{
+	uint64_t n = get_number(r), at = 0;
+
+	if (r->bad || n == 0)
+		return;
+	if (n > r->in.n || n >= attr->str.n) {
+		r->bad = true;
+		return;
+	}
+	uint32_t *cuts = arena_alloc(a, n * sizeof(*cuts));
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		uint64_t step = get_number(r);
+
+		r->bad |= step == 0 || step >= attr->str.n - at || at + step > UINT32_MAX;
+		at += r->bad ? 0 : step;
+		cuts[i] = (uint32_t)at;
+	}
+	attr->cuts = cuts;
+	attr->n_cuts = n;
+}
+
 static void get_strs(struct reader *r, struct arena *a, struct attr *attr)
 {
 	uint64_t n = get_number(r);
@@ -269,6 +311,7 @@ static void get_attr(struct reader *r, struct span *s)
 	case ATTR_STR:
 		a->str = get_text(r, &s->arena);
 		r->bad |= !a->str.p;
+		get_cuts(r, &s->arena, a);
 		break;
 	case ATTR_INT:
 		a->i = (int64_t)get_number(r);

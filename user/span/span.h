@@ -32,6 +32,8 @@ enum span_status { SPAN_UNSET, SPAN_OK, SPAN_ERROR };
 /* Attribute names, types and whether they hold content: the one table, attrs.def. */
 enum attr_type { ATTR_STR, ATTR_INT, ATTR_DOUBLE, ATTR_BOOL, ATTR_STRS /* string array */ };
 
+#define LOCAL 2 /* in attrs.def: content that only the store keeps, never an export of spans */
+
 enum attr_key {
 #define ATTR(key, name, type, content) ATTR_##key,
 #include "span/attrs.def"
@@ -43,6 +45,7 @@ struct attr_def {
 	const char *name;
 	enum attr_type type;
 	bool content; /* prompts, answers, arguments, results: subject to --content */
+	bool local;   /* only for the store */
 };
 
 extern const struct attr_def attr_defs[ATTR_KEYS];
@@ -50,7 +53,16 @@ extern const struct attr_def attr_defs[ATTR_KEYS];
 struct attr {
 	enum attr_key key;
 	union {
-		struct slice str;
+		struct {
+			struct slice str;
+			/*
+			 * Where a long text falls into pieces that other spans repeat (a message, a
+			 * tool definition): ascending offsets inside the text. The store keeps equal
+			 * pieces once; a text without cuts is one piece.
+			 */
+			const uint32_t *cuts;
+			size_t n_cuts;
+		};
 		int64_t i;
 		double d;
 		bool b;
@@ -77,6 +89,8 @@ struct span {
 void span_release(struct span *s);
 void span_set_str(struct span *s, enum attr_key key, struct slice v); /* copies; absent slices are not set */
 void span_own_str(struct span *s, enum attr_key key, struct slice v); /* `v` lies in s->arena already */
+/* As span_own_str(), `cuts` lies in s->arena too. */
+void span_own_pieces(struct span *s, enum attr_key key, struct slice v, const uint32_t *cuts, size_t n_cuts);
 void span_set_int(struct span *s, enum attr_key key, int64_t v);
 void span_set_double(struct span *s, enum attr_key key, double v); /* NAN is not set */
 void span_set_bool(struct span *s, enum attr_key key, bool v);
