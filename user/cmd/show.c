@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "cmd/call_ref.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
 #include "sink/tree.h"
@@ -193,14 +194,6 @@ static int print(const struct show_options *o, const struct trace *t)
 	return r;
 }
 
-static const struct span *find_call(const struct trace *t, uint64_t number)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (t->spans[i].kind == SPAN_CHAT && --number == 0)
-			return &t->spans[i];
-	return NULL;
-}
-
 static int show(const struct show_options *o, struct store *st)
 {
 	struct trace t = {0};
@@ -214,7 +207,7 @@ static int show(const struct show_options *o, struct store *st)
 		r = store_spans(st, trace, &t.spans, &t.n);
 	if (r)
 		r = cmd_failed(&cmd_show, "%s", store_error(st));
-	else if (o->call && !(t.call = find_call(&t, o->call)))
+	else if (o->call && !(t.call = call_ref_find(t.spans, t.n, o->call)))
 		r = cmd_failed(&cmd_show, "the conversation has no call %llu: it has %llu",
 		               (unsigned long long)o->call, (unsigned long long)t.conversation.calls);
 	else

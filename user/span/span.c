@@ -365,7 +365,7 @@ static void print_time(struct buf *out, uint64_t ts, uint64_t zero)
 	buf_addf(out, "%.3fms", ms);
 }
 
-static void print_value(struct buf *out, const struct attr *a)
+void span_print_value(struct buf *out, const struct attr *a)
 {
 	switch (attr_defs[a->key].type) {
 	case ATTR_STR:
@@ -401,7 +401,7 @@ static void print_attrs(struct buf *out, const struct span *s)
 		if (!a)
 			continue;
 		buf_addf(out, "  %s: ", attr_defs[key].name);
-		print_value(out, a);
+		span_print_value(out, a);
 		buf_addc(out, '\n');
 	}
 }

@@ -103,6 +103,7 @@ int span_decode(struct slice in, struct span *ret);
 
 /* The text form: the golden format of this seam. Times relative to `zero`. */
 void span_print(struct buf *out, const struct span *s, uint64_t zero);
+void span_print_value(struct buf *out, const struct attr *a); /* its value alone, text escaped */
 
 enum content_level { CONTENT_NONE, CONTENT_SHAPE, CONTENT_REDACTED, CONTENT_FULL };
 
