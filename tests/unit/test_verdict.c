@@ -148,7 +148,8 @@ static void ignored_bytes_by_host(void **state)
 	struct conn_info info = info_of(1), unknown = info_of(2);
 	struct verdict_conn c, u;
 	struct ev_conn totals = {.ignored = {100, 2000}};
-	struct buf json = {0};
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(doc);
 
 	(void)state;
 	verdict_open(vs, &c, &info);
@@ -159,12 +160,14 @@ static void ignored_bytes_by_host(void **state)
 	totals.ignored[1] = 2001;
 	verdict_totals(vs, &c, &totals);
 	verdict_totals(vs, &u, &totals);
-	verdicts_json(vs, &json);
-	assert_string_equal(buf_str(&json),
+	verdicts_json(vs, doc, root);
+	char *json = yyjson_mut_val_write(root, 0, NULL);
+	assert_string_equal(json,
 			    "{\"hosts\":[{\"host\":null,\"requests\":0,\"llm\":0,\"ignored_written\":100,\"ignored_read\":2001},"
 			    "{\"host\":\"files.example\",\"requests\":0,\"llm\":0,\"ignored_written\":100,\"ignored_read\":2001}],"
 			    "\"more\":0}");
-	buf_release(&json);
+	free(json);
+	yyjson_mut_doc_free(doc);
 	verdict_close(vs, &c);
 	verdict_close(vs, &u);
 	verdicts_free(vs);

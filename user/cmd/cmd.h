@@ -45,7 +45,13 @@ int cmd_failed(const struct cmd *cmd, const char *fmt, ...) __attribute__((forma
 /* The user on whose behalf we run: under sudo the one who called it. */
 uid_t cmd_user(void);
 
-/* Opens the store `dir`, or the default one of cmd_user() when NULL, for reading; says why it cannot. */
+/*
+ * The store that is read: `dir`, or when that is NULL the one that a capture of
+ * cmd_user() writes to by default.  CMD_OK, or CMD_FAILED, said.
+ */
+int cmd_store_dir(const struct cmd *cmd, const char *dir, struct buf *ret);
+#define CMD_STORE_DEFAULT "spantap in the XDG state directory; for root /var/lib/spantap"
+/* Opens it for reading; NULL: it cannot, and has said why. */
 struct store;
 struct store *cmd_store(const struct cmd *cmd, const char *dir, struct buf *ret_dir);
 

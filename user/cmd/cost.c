@@ -3,17 +3,14 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "cmd/figure_price.h"
 #include "cmd/group.h"
 #include "cmd/json.h"
 #include "cmd/progress.h"
 #include "cmd/table.h"
-#include "llm/price.h"
 #include "sink/line.h"
 #include "sink/tree.h"
 #include "store/json_text.h"
-
-/* Why a call has no price. The first ones are enum price_state, which say so themselves. */
-enum why { WHY_FAILED = PRICE_STATES, WHY_TIER, WHYS };
 
 static const char *const why_words[WHYS] = {
     [PRICE_NO_MODEL] = "of a model that is not in the price list",
@@ -41,54 +38,10 @@ struct reader {
 	enum group_by by;
 	struct groups groups;
 	struct cost total;
-	struct map models; /* "provider\0model" to its row, or to &no_model */
-	struct buf name, key;
+	struct figure_prices prices;
+	struct buf name;
 	struct progress progress;
 };
-
-static const char no_model;
-
-static const struct price_model *look_up(struct reader *r, struct slice provider, struct slice model)
-{
-	buf_clear(&r->key);
-	buf_addslice(&r->key, provider);
-	buf_addc(&r->key, '\0');
-	buf_addslice(&r->key, model);
-	const void *found = map_get(&r->models, r->key.p, r->key.n);
-	if (!found) {
-		const struct price_model *m = price_find(provider, model);
-
-		found = m ? (const void *)m : &no_model;
-		map_put(&r->models, r->key.p, r->key.n, (void *)found);
-	}
-	return found == &no_model ? NULL : found;
-}
-
-/* The model that answered; where the list does not know that name, the one that was asked for. */
-static const struct price_model *model_of(struct reader *r, const struct store_figure *f)
-{
-	const struct price_model *m = look_up(r, f->provider, f->model);
-
-	return m ? m : look_up(r, f->provider, f->request_model);
-}
-
-static bool usual_tier(struct slice tier)
-{
-	static const char *const usual[] = {"default", "standard", "auto", "on_demand"};
-
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (slice_caseeq(tier, slice_str(usual[i])))
-			return true;
-	return tier.n == 0;
-}
-
-static int price(struct reader *r, const struct store_figure *f, struct price *ret)
-{
-	if (!usual_tier(f->service_tier))
-		return WHY_TIER;
-	enum price_state s = price_calc(model_of(r, f), f->start_wall, &f->usage, ret);
-	return f->failed && s != PRICE_KNOWN && f->usage.input < 0 ? WHY_FAILED : (int)s;
-}
 
 static void add(struct cost *c, int why, const struct price *p, bool complete)
 {
@@ -107,12 +60,6 @@ static void add(struct cost *c, int why, const struct price *p, bool complete)
 	c->usd.hour_extra += p->hour_extra;
 }
 
-/* Counting the tokens of a text is free of charge, where it is offered. */
-static bool billed(const struct store_figure *f)
-{
-	return f->kind == SPAN_CHAT && !slice_eq(f->operation, SLICE("count_tokens"));
-}
-
 static void each(void *ctx, const struct store_figure *f)
 {
 	struct reader *r = ctx;
@@ -120,9 +67,9 @@ static void each(void *ctx, const struct store_figure *f)
 
 	progress_step(&r->progress);
 	buf_clear(&r->name);
-	if (!billed(f) || !group_of(&r->name, r->by, f))
+	if (!figure_billed(f) || !group_of(&r->name, r->by, f))
 		return;
-	int why = price(r, f, &p);
+	int why = figure_price(&r->prices, f, &p);
 	add(&r->total, why, &p, f->complete);
 	if (r->by != GROUP_ALL)
 		add(groups_get(&r->groups, buf_slice(&r->name)), why, &p, f->complete);
@@ -331,9 +278,8 @@ static int run(int argc, char **argv)
 	else
 		code = error ? cmd_failed(&cmd_cost, "%s", store_error(st)) : print(&o, &r, buf_str(&dir));
 	groups_release(&r.groups);
-	map_release(&r.models);
+	figure_prices_release(&r.prices);
 	buf_release(&r.name);
-	buf_release(&r.key);
 	buf_release(&dir);
 	store_close(st);
 	return code;

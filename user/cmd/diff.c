@@ -483,7 +483,7 @@ const struct cmd cmd_diff = {
              "share, in the order tools, system, messages: the first difference in it is shown, with\n"
              "what B reports to have read from the cache.\n"
              "\n"
-             "  --store DIR  the store to read (default: spantap in the XDG state directory)\n"
+             "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
              "  --json       an object: a and b (spans), parameters (names of those that differ),\n"
              "               tools, system, messages (edits: change, a, b, n, from, to), cache\n"
              "  --tsv        a line for each parameter that differs (parameter, changed, name, A, B),\n"

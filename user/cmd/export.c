@@ -263,6 +263,6 @@ const struct cmd cmd_export = {
              "                   a conversation; turns, model calls, tools and processes as its rows\n"
              "  --all            all conversations, oldest first\n"
              "  -o FILE          instead of stdout; mode 0600, and FILE may not exist yet\n"
-             "  --store DIR      the store to read (default: spantap in the XDG state directory)\n",
+             "  --store DIR      the store to read (default: " CMD_STORE_DEFAULT ")\n",
     .run = run,
 };

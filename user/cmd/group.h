@@ -24,7 +24,7 @@ struct group_options {
 #define GROUP_USAGE                                                                                          \
 	"  --since T    calls that began at T or later; --until T: before T.  T is a day (2026-11-25),\n"    \
 	"               a time (2026-11-25T14:30, local; with Z: UTC), or an age (30m, 12h, 7d)\n"           \
-	"  --store DIR  the store to read (default: spantap in the XDG state directory)\n"
+	"  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
 
 /* Reads the options; `tools`: whether --by tool is one. 0, CMD_OPTION_HELP or CMD_OPTION_WRONG or CMD_USAGE.
  */

@@ -226,7 +226,7 @@ const struct cmd cmd_ls = {
              "Lists the captured conversations, newest first.\n"
              "\n"
              "  -n N         at most N conversations (default 20)\n"
-             "  --store DIR  the store to read (default: spantap in the XDG state directory)\n"
+             "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
              "  --json       an array of objects\n"
              "  --tsv        a line each: id, start (ns since the epoch), duration (ns), agent,\n"
              "               turns, calls, tools, errors, input tokens, output tokens, state,\n"

@@ -83,17 +83,24 @@ uid_t cmd_user(void)
 	return getuid();
 }
 
+int cmd_store_dir(const struct cmd *cmd, const char *dir, struct buf *ret)
+{
+	if (dir)
+		buf_adds(ret, dir);
+	else if (cmd_user() == 0 && access(RECORD_STORE "/" STORE_STATUS, F_OK) == 0)
+		buf_adds(ret, RECORD_STORE);
+	else if (store_default_dir(ret, cmd_user()))
+		return cmd_failed(cmd, "no home directory for uid %u: give --store DIR", cmd_user());
+	return CMD_OK;
+}
+
 struct store *cmd_store(const struct cmd *cmd, const char *dir, struct buf *ret_dir)
 {
 	struct buf error = {0};
 	struct store *st = NULL;
 
-	if (dir)
-		buf_adds(ret_dir, dir);
-	else if (store_default_dir(ret_dir, cmd_user())) {
-		cmd_failed(cmd, "no home directory for uid %u: give --store DIR", cmd_user());
+	if (cmd_store_dir(cmd, dir, ret_dir))
 		return NULL;
-	}
 	if (store_open(buf_str(ret_dir), STORE_READ, &st, &error))
 		cmd_failed(cmd, "%s", buf_str(&error));
 	buf_release(&error);

@@ -273,7 +273,7 @@ const struct cmd cmd_show = {
              "of an id that 'spantap ls' prints, or of the agent's own conversation id.\n"
              "\n"
              "  --call N     call #N of the tree in full: parameters, tools, system, messages, answer\n"
-             "  --store DIR  the store to read (default: spantap in the XDG state directory)\n"
+             "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
              "  --json       an object: the conversation as in 'ls --json', and its spans\n"
              "  --tsv        a line for each span: id, parent, kind, start (ns since the epoch),\n"
              "               duration (ns), status, complete, name\n",

@@ -20,8 +20,7 @@ static const char usage[] =
     "Says what the capture that writes to the store does: which processes it follows and\n"
     "whether their TLS is seen, what was lost and why, which hosts were ignored.\n"
     "\n"
-    "  --store DIR  the store (default: for root " RECORD_STORE " if there is one, else\n"
-    "               spantap in the user's XDG state directory)\n"
+    "  --store DIR  the store (default: " CMD_STORE_DEFAULT ")\n"
     "  --json       the object that the capture wrote, with \"writer\" (the process that writes\n"
     "               the store, or null) and \"age\" (seconds since it changed)\n"
     "  --tsv        a line each: 'process', pid, name, executable, since, libraries, site,\n"
@@ -307,16 +306,6 @@ static int parse(int argc, char **argv, struct status_options *o)
 	return 0;
 }
 
-/* The store that a capture of this user writes to by default. */
-static int default_dir(struct buf *ret)
-{
-	if (cmd_user() == 0 && access(RECORD_STORE "/" STORE_STATUS, F_OK) == 0)
-		buf_adds(ret, RECORD_STORE);
-	else if (store_default_dir(ret, cmd_user()))
-		return cmd_failed(&cmd_status, "no home directory for uid %u: give --store DIR", cmd_user());
-	return 0;
-}
-
 static int read_status(const char *dir, struct status *ret)
 {
 	struct buf file = {0}, error = {0};
@@ -365,10 +354,7 @@ static int run(int argc, char **argv)
 
 	if (code)
 		return code == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
-	if (o.store)
-		buf_adds(&dir, o.store);
-	else
-		code = default_dir(&dir);
+	code = cmd_store_dir(&cmd_status, o.store, &dir);
 	if (!code)
 		code = read_status(buf_str(&dir), &s);
 	if (!code)

@@ -48,7 +48,7 @@ struct decoder_process {
 	struct verdict verdicts[JUDGE_MAX];
 	size_t n_verdicts;
 	uint64_t status_sent; /* when */
-	uint64_t status_changes; /* verdicts_changes() of what was sent */
+	struct buf status; /* what was sent */
 };
 
 static void on_span(void *ctx, const struct span *s)
@@ -184,22 +184,26 @@ static void talk_to_probe(struct decoder_process *d)
 	memmove(d->verdicts, d->verdicts + sent, d->n_verdicts * sizeof(d->verdicts[0]));
 }
 
-/* What is known of hosts, when it has changed. False: it has, and cannot be sent now. */
+/* Hosts and calls in flight, when they have changed. False: they have, and cannot be sent now. */
 static bool send_status(struct decoder_process *d)
 {
 	struct msg_status head = {.part = STATUS_DECODE};
-	const struct verdicts *vs = pipeline_verdicts(d->pipeline);
-	uint64_t changes = verdicts_changes(vs);
-	struct buf json = {0};
+	struct buf now = {0};
+	bool sent = true;
 
-	if (d->link_broken || d->conf.from_file || changes == d->status_changes)
+	if (d->link_broken || d->conf.from_file)
 		return true;
-	verdicts_json(vs, &json);
-	if (msg_send2(d->link, MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&json)) == 0)
-		d->status_changes = changes;
+	pipeline_status(d->pipeline, &now);
+	if (!slice_eq(buf_slice(&now), buf_slice(&d->status)))
+		sent = msg_send2(d->link, MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&now)) == 0;
 	d->status_sent = clock_boot_ns();
-	buf_release(&json);
-	return d->status_changes == changes;
+	if (sent) {
+		buf_release(&d->status);
+		d->status = now;
+	} else {
+		buf_release(&now);
+	}
+	return sent;
 }
 
 static void wait_for_work(struct decoder_process *d)

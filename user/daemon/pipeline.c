@@ -183,9 +183,21 @@ void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct ve
 	p->verdicts = verdicts_new(judge, ctx);
 }
 
-struct verdicts *pipeline_verdicts(struct pipeline *p)
+void pipeline_status(const struct pipeline *p, struct buf *out)
 {
-	return p->verdicts;
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = yyjson_mut_obj(doc);
+	size_t n = 0;
+
+	yyjson_mut_doc_set_root(doc, root);
+	verdicts_json(p->verdicts, doc, root);
+	spans_live_json(p->spans, doc, root);
+
+	char *text = yyjson_mut_write(doc, 0, &n);
+	if (text)
+		buf_add(out, text, n);
+	free(text);
+	yyjson_mut_doc_free(doc);
 }
 
 /* The record as its type, NULL when it is too short to be one. */

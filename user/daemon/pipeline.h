@@ -29,8 +29,8 @@ struct pipeline_stats {
 	uint64_t records, bad_records, poisoned;
 };
 
-/* Hosts and what was ignored of them, for the status. */
-struct verdicts *pipeline_verdicts(struct pipeline *p);
+/* Appends a JSON object: what verdicts_json() and spans_live_json() say. */
+void pipeline_status(const struct pipeline *p, struct buf *out);
 struct pipeline_stats pipeline_stats(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 

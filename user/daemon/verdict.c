@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
-#include <yyjson.h>
 
 #include "base/alloc.h"
 #include "daemon/verdict.h"
@@ -19,7 +18,6 @@ struct verdicts {
 	void *ctx;
 	struct map hosts;
 	uint64_t ignored[2]; /* of connections whose host is not known */
-	uint64_t changes;
 };
 
 struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx)
@@ -142,7 +140,6 @@ void verdict_totals(struct verdicts *vs, struct verdict_conn *c, const struct ev
 		if (rec->ignored[dir] <= c->ignored[dir])
 			continue;
 		c->ignored[dir] = rec->ignored[dir];
-		vs->changes++;
 		*(c->host ? &c->host->ignored[dir] : &vs->ignored[dir]) += more;
 	}
 }
@@ -157,8 +154,8 @@ void verdict_begin(struct verdicts *vs, struct verdict_conn *c, const struct exc
 
 void verdict_end(struct verdicts *vs, struct verdict_conn *c, const struct exchange *x)
 {
+	(void)vs;
 	c->open -= c->open > 0;
-	vs->changes++;
 	if (c->host)
 		c->host->exchanges++;
 	if (x->damage == DAMAGE_NONE && !x->upgraded)
@@ -199,11 +196,6 @@ void verdict_work(struct verdicts *vs, struct verdict_conn *c)
 		judge(vs, c, EV_CONN_IGNORED | (c->server ? EV_CONN_SERVER : 0), false);
 }
 
-uint64_t verdicts_changes(const struct verdicts *vs)
-{
-	return vs->changes;
-}
-
 static void add_host(yyjson_mut_doc *doc, yyjson_mut_val *hosts, const char *name, uint64_t requests, uint64_t llm,
 		     const uint64_t ignored[2])
 {
@@ -219,10 +211,9 @@ static void add_host(yyjson_mut_doc *doc, yyjson_mut_val *hosts, const char *nam
 	yyjson_mut_obj_add_uint(doc, o, "ignored_read", ignored[EV_DIR_READ]);
 }
 
-void verdicts_json(const struct verdicts *vs, struct buf *out)
+void verdicts_json(const struct verdicts *vs, yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
-	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *root = yyjson_mut_obj(doc), *hosts = yyjson_mut_arr(doc);
+	yyjson_mut_val *hosts = yyjson_mut_obj_add_arr(doc, root, "hosts");
 	struct map_entry *e;
 	uint64_t more = 0;
 
@@ -236,14 +227,5 @@ void verdicts_json(const struct verdicts *vs, struct buf *out)
 		else
 			more++;
 	}
-	yyjson_mut_obj_add_val(doc, root, "hosts", hosts);
 	yyjson_mut_obj_add_uint(doc, root, "more", more);
-	yyjson_mut_doc_set_root(doc, root);
-
-	size_t n = 0;
-	char *text = yyjson_mut_write(doc, 0, &n);
-	if (text)
-		buf_add(out, text, n);
-	free(text);
-	yyjson_mut_doc_free(doc);
 }

@@ -23,6 +23,8 @@
 #ifndef SPANTAP_VERDICT_H
 #define SPANTAP_VERDICT_H
 
+#include <yyjson.h>
+
 #include "base/buf.h"
 #include "base/map.h"
 #include "proto/proto.h"
@@ -65,9 +67,7 @@ void verdict_none(struct verdicts *vs, struct verdict_conn *c); /* no protocol t
 /* All bytes up to c->produced were parsed: gives the verdict that is due. */
 void verdict_work(struct verdicts *vs, struct verdict_conn *c);
 
-/* Goes up whenever a figure changes. */
-uint64_t verdicts_changes(const struct verdicts *vs);
-/* {"hosts":[{"host","requests","llm","ignored_written","ignored_read"}],"more":N}; host null: those of no known host */
-void verdicts_json(const struct verdicts *vs, struct buf *out);
+/* Adds "hosts":[{"host","requests","llm","ignored_written","ignored_read"}] (host null: those of no known host) and "more": N. */
+void verdicts_json(const struct verdicts *vs, yyjson_mut_doc *doc, yyjson_mut_val *root);
 
 #endif

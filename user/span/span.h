@@ -122,6 +122,8 @@ struct span_events {
 };
 
 struct spans;
+struct yyjson_mut_doc;
+struct yyjson_mut_val;
 
 struct span_stats {
 	uint64_t spans;              /* handed downstream */
@@ -147,6 +149,13 @@ void spans_tick(struct spans *sp, uint64_t now);
 /* The capture ends: everything open is emitted, marked incomplete where it is. */
 void spans_finish(struct spans *sp, uint64_t now);
 const struct span_stats *spans_stats(struct spans *sp);
+/*
+ * Adds "in_flight": N and "flights": [{"agent", "pid", "model", "began"}], the
+ * calls under way, latest first, SPANS_LIVE_MAX at most.  agent: its name, else
+ * that of its program; null for what is not known; began: ns since the epoch.
+ */
+#define SPANS_LIVE_MAX 128
+void spans_live_json(const struct spans *sp, struct yyjson_mut_doc *doc, struct yyjson_mut_val *root);
 void spans_free(struct spans *sp);
 
 #endif
