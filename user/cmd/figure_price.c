@@ -3,7 +3,8 @@
 
 static const char no_model;
 
-static const struct price_model *look_up(struct figure_prices *prices, struct slice provider, struct slice model)
+static const struct price_model *look_up(struct figure_prices *prices, struct slice provider,
+                                         struct slice model)
 {
 	buf_clear(&prices->key);
 	buf_addslice(&prices->key, provider);

@@ -25,7 +25,8 @@ static struct slice agent_of(const struct flight *f)
 	return f->process ? slice_str(f->process->exe) : (struct slice){0};
 }
 
-static void add_flight(const struct spans *sp, yyjson_mut_doc *doc, yyjson_mut_val *flights, const struct flight *f)
+static void add_flight(const struct spans *sp, yyjson_mut_doc *doc, yyjson_mut_val *flights,
+                       const struct flight *f)
 {
 	yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, flights);
 	uint64_t start = flight_start(f);
