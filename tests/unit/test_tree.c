@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "sink/line.h"
 #include "sink/tree.h"
+#include "sink/waterfall.h"
 
 #define MS   1000000ull
 #define MAXN 64
@@ -394,13 +395,57 @@ static void test_sink(void **state)
 	free((char *)why);
 }
 
+static void test_waterfall(void **state)
+{
+	struct tree_conf conf = {.ascii = true, .columns = 80};
+	struct buf out = {0};
+	struct span *s;
+
+	(void)state;
+	add(SPAN_CONVERSATION, 1, 0, 0, 10000);
+	s = add(SPAN_TURN, 2, 1, 0, 10000);
+	span_set_int(s, ATTR_TURN_INDEX, 1);
+	s = add(SPAN_CHAT, 3, 2, 0, 2000);
+	span_set_str(s, ATTR_REQUEST_MODEL, SLICE("m\033[31m"));
+	s = add(SPAN_TOOL, 4, 2, 2000, 6000);
+	span_set_str(s, ATTR_TOOL_NAME, SLICE("bash"));
+	span_set_double(s, ATTR_TOOL_STARTED, 4.0);
+	s = add(SPAN_PROCESS, 5, 4, 6000, 1900);
+	span_set_int(s, ATTR_PROCESS_PID, 7);
+	span_set_bool(s, ATTR_COMPLETE, false);
+	s = add(SPAN_TOOL, 6, 2, 2000, 1); /* shorter than a column; when it began is not known */
+	s->status = SPAN_ERROR;
+	add(SPAN_CHAT, 7, 2, 9000, 1000);
+	waterfall_print(&out, &conf, spans, n_spans);
+	assert_string_equal(
+	    buf_str(&out),
+	    "                                           0               5.00 s        10.00 s\n"
+	    "turn 1                            10.00 s  #######%::::::::::::::========...####\n"
+	    "  #1 chat m\\x1b[31m                2.00 s  #######\n"
+	    "  tool bash                        6.00 s         :::::::::::::::========\n"
+	    "    [7]                            1.90 s !                      -------\n"
+	    "  tool ?                           1.0 ms         %\n"
+	    "  #2 chat ?                        1.00 s                                   ####\n"
+	    "\n"
+	    "# model  = tool  % tool, its begin not seen  : waiting  ~ MCP  - process  . agent\n");
+	buf_release(&out);
+
+	/* Times that make no sense stay inside the line. */
+	spans[2].start = UINT64_MAX - 1;
+	spans[2].end = UINT64_MAX;
+	spans[3].end = 0;
+	span_set_double(&spans[3], ATTR_TOOL_STARTED, 1e300);
+	waterfall_print(&out, &conf, spans, n_spans);
+	buf_release(&out);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_golden),      TEST(test_hostile), TEST(test_odd_parents), TEST(test_deep),
-	    TEST(test_other_kinds), TEST(test_summary), TEST(test_sink),
+	    TEST(test_other_kinds), TEST(test_summary), TEST(test_sink),        TEST(test_waterfall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include "cmd/call_ref.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
-#include "sink/tree.h"
+#include "sink/waterfall.h"
 #include "store/messages.h"
 #include "store/store.h"
 
@@ -14,6 +14,7 @@ struct show_options {
 	const char *store, *id;
 	enum cmd_format format;
 	uint64_t call; /* 0: the whole conversation */
+	bool waterfall;
 };
 
 struct trace {
@@ -23,7 +24,7 @@ struct trace {
 	const struct span *call; /* --call */
 };
 
-static void add_tree(struct buf *out, const struct trace *t)
+static void add_tree(struct buf *out, const struct trace *t, bool waterfall)
 {
 	struct buf command = {0};
 
@@ -34,7 +35,7 @@ static void add_tree(struct buf *out, const struct trace *t)
 	    .columns = cmd_columns(),
 	    .command = command.n ? buf_str(&command) : NULL,
 	};
-	tree_print(out, &conf, t->spans, t->n);
+	(waterfall ? waterfall_print : tree_print)(out, &conf, t->spans, t->n);
 	buf_release(&command);
 }
 
@@ -188,7 +189,7 @@ static int print(const struct show_options *o, const struct trace *t)
 	else if (t->call)
 		add_call(&out, t->call);
 	else
-		add_tree(&out, t);
+		add_tree(&out, t, o->waterfall);
 	int r = cmd_output(&cmd_show, &out);
 	buf_release(&out);
 	return r;
@@ -220,11 +221,9 @@ static int show(const struct show_options *o, struct store *st)
 static int parse(int argc, char **argv, struct show_options *o)
 {
 	static const struct option longs[] = {
-	    {"store", required_argument, NULL, 's'},
-	    {"json", no_argument, NULL, 'j'},
-	    {"tsv", no_argument, NULL, 't'},
-	    {"call", required_argument, NULL, 'c'},
-	    {0},
+	    {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+	    {"tsv", no_argument, NULL, 't'},         {"call", required_argument, NULL, 'c'},
+	    {"waterfall", no_argument, NULL, 'w'},   {0},
 	};
 	int c;
 
@@ -238,6 +237,8 @@ static int parse(int argc, char **argv, struct show_options *o)
 			o->format = CMD_JSON;
 		else if (c == 't')
 			o->format = CMD_TSV;
+		else if (c == 'w')
+			o->waterfall = true;
 		else if (!slice_u64(slice_str(optarg), &o->call) || o->call == 0)
 			return cmd_usage_error(&cmd_show, "'%s' is no number of a call", optarg);
 	}
@@ -267,15 +268,18 @@ static int run(int argc, char **argv)
 const struct cmd cmd_show = {
     .name = "show",
     .summary = "show one conversation as a tree, or one of its calls in full",
-    .usage = "usage: spantap show ID [--call N] [--store DIR] [--json | --tsv]\n"
-             "\n"
-             "Shows one conversation as a tree, or one of its calls in full.  ID is the beginning\n"
-             "of an id that 'spantap ls' prints, or of the agent's own conversation id.\n"
-             "\n"
-             "  --call N     call #N of the tree in full: parameters, tools, system, messages, answer\n"
-             "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
-             "  --json       an object: the conversation as in 'ls --json', and its spans\n"
-             "  --tsv        a line for each span: id, parent, kind, start (ns since the epoch),\n"
-             "               duration (ns), status, complete, name\n",
+    .usage =
+        "usage: spantap show ID [--call N | --waterfall] [--store DIR] [--json | --tsv]\n"
+        "\n"
+        "Shows one conversation as a tree or along time, or one of its calls in full.  ID is the beginning\n"
+        "of an id that 'spantap ls' prints, or of the agent's own conversation id.\n"
+        "\n"
+        "  --call N     call #N of the tree in full: parameters, tools, system, messages, answer\n"
+        "  --waterfall  along time: where a turn went, to the model, to tools, to waiting for\n"
+        "               them to begin, or to the agent itself\n"
+        "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
+        "  --json       an object: the conversation as in 'ls --json', and its spans\n"
+        "  --tsv        a line for each span: id, parent, kind, start (ns since the epoch),\n"
+        "               duration (ns), status, complete, name\n",
     .run = run,
 };

@@ -185,6 +185,7 @@ void row_read(struct row *r, const struct span *s, struct arena *a)
 	r->first_token = get_double(s, ATTR_TIME_TO_FIRST_CHUNK);
 	r->cpu_time = get_double(s, ATTR_PROCESS_CPU_TIME);
 	r->confidence = get_double(s, ATTR_LINK_CONFIDENCE);
+	r->tool_started = get_double(s, ATTR_TOOL_STARTED);
 	r->incomplete = complete && !complete->b;
 	r->joined_late = late && late->b;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * row.h - what the terminal tree keeps of a span, and the order of the rows.
- * Private to tree.c and row.c.
+ * row.h - what the terminal keeps of a span, and the order of the rows.
+ * Private to tree.c, waterfall.c and row.c.
  */
 #ifndef SPANTAP_ROW_H
 #define SPANTAP_ROW_H
@@ -25,6 +25,7 @@ struct row {
 	int64_t lost_bytes;                                                         /* LLM_NONE: not said */
 	bool speaks; /* chat: it is asked for words; else tokens need not be counted */
 	double first_token, confidence, cpu_time; /* NAN: unknown */
+	double tool_started; /* s after it was asked for; NAN: unknown */
 	bool incomplete, joined_late;
 
 	size_t call_number;       /* chat: from 1, in the order of their start within the conversation */
