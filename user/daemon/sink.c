@@ -290,7 +290,7 @@ static void write_status(struct sink_process *sp)
 	struct buf path = {0}, temporary = {0}, text = {0};
 
 	sp->status_due = false;
-	if (!sp->conf.store_dir)
+	if (!sp->conf.store_dir || !sp->status[STATUS_PROBE].n) /* without probe's part it would say that nothing is followed */
 		return;
 	buf_addf(&path, "%s/" STORE_STATUS, sp->conf.store_dir);
 	buf_addf(&temporary, "%s.new", buf_str(&path));
