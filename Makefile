@@ -29,8 +29,8 @@ PKG_CONFIG   := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/u
 endif
 
 # yyjson and llhttp carry no .pc file in some releases: plain -l then.
-PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd libnghttp2 yyjson sqlite3 libseccomp libsodium libcrypto capstone; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
-LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lnghttp2 -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lpthread -lm
+PKG     := $(shell for l in libbpf libelf zlib libbrotlidec libzstd libnghttp2 yyjson sqlite3 libseccomp libsodium libcrypto capstone libprotobuf-c libcurl; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
+LDLIBS  := -lbpf -lelf -lz -lbrotlidec -lzstd -lnghttp2 -lllhttp -lyyjson -lsqlite3 -lseccomp -lsodium -lcrypto -lcapstone -lprotobuf-c -lcurl -lpthread -lm
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong -fno-strict-aliasing -D_GNU_SOURCE -Iuser -I$(B) \
@@ -49,6 +49,7 @@ Q := $(if $(V),,@)
 msg = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 SRC   := $(filter-out user/main.c,$(wildcard user/*/*.c))
+PROTO := $(patsubst user/sink/%.proto,$(B)/%.pb-c,$(wildcard user/sink/*.proto))
 BPF   := $(wildcard bpf/*.bpf.c)
 BPFO  := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.o,$(BPF))
 SKEL  := $(B)/spantap.skel.h
@@ -67,15 +68,19 @@ all: $(B)/spantap
 # One set of objects a variant: obj (the program), hook (the program with the test-only
 # crash record), san (unit tests), fuzz.
 define variant
-$(B)/$(1)/user/%.o: user/%.c | $(SKEL)
+$(B)/$(1)/user/%.o: user/%.c | $(SKEL) $(PROTO:=.h)
 	$$(call msg,CC,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $$(ALL_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
-$(B)/$(1)/tests/%.o: tests/%.c | $(SKEL)
+$(B)/$(1)/%.pb-c.o: $(B)/%.pb-c.c
+	$$(call msg,CC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(2) $$(ALL_CFLAGS) -Wno-missing-braces $(3) -c -o $$@ $$<
+$(B)/$(1)/tests/%.o: tests/%.c | $(SKEL) $(PROTO:=.h)
 	$$(call msg,CC,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $$(ALL_CFLAGS) $(3) -Itests -MMD -MP -c -o $$@ $$<
-$(B)/$(1)/libspantap.a: $$(patsubst %.c,$(B)/$(1)/%.o,$(SRC))
+$(B)/$(1)/libspantap.a: $$(patsubst %.c,$(B)/$(1)/%.o,$(SRC)) $(PROTO:$(B)/%=$(B)/$(1)/%.o)
 	$$(call msg,AR,$$@)
 	$$(Q)rm -f $$@ && $(AR) qcs $$@ $$^
 -include $$(patsubst %.c,$(B)/$(1)/%.d,$(SRC) user/main.c $(wildcard tests/*/*.c))
@@ -92,6 +97,11 @@ $(B)/spantap: $(B)/obj/user/main.o $(B)/obj/libspantap.a
 $(B)/spantap-hooks: $(B)/hook/user/main.o $(B)/hook/libspantap.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.pb-c.c $(B)/%.pb-c.h: user/sink/%.proto
+	$(call msg,PROTO,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)protoc-c --c_out=$(B) -I $(<D) $<
 
 $(B)/bpf/%.o: bpf/%.bpf.c
 	$(call msg,BPF,$@)

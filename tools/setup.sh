@@ -34,10 +34,10 @@ build_packages=(
     gcc make pkg-config clang llvm git python3 openssl ca-certificates
     libbpf-dev libelf-dev zlib1g-dev libbrotli-dev libzstd-dev libyyjson-dev libllhttp-dev
     libsqlite3-dev libseccomp-dev libsodium-dev libssl-dev libcapstone-dev
-    libnghttp2-dev
+    libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler libcurl4-openssl-dev
 )
 test_packages=(
-    libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets
+    libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets python3-opentelemetry-proto
     sqlite3 procps util-linux iproute2 debootstrap
 )
 kernel_packages=(gcc-aarch64-linux-gnu clang-19)

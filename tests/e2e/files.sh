@@ -70,11 +70,10 @@ is "dlopen: exit code" 0 "$STATUS"
 exchanges 1 dlopen
 check dlopen "${ONE[@]}"
 mark
-"${DLOPEN[@]}" "${CALLS[@]}" >"$T/out" &
-CLIENT=$!
-started+=($CLIENT)
+gate dlopen_found "$PY" -c "import runpy, sys; sys.stdin.readline(); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')" \
+	"${CALLS[@]}"
 recording dlopen_found --pid $CLIENT
-wait $CLIENT || fail "dlopen_found: $(cat "$T/out")"
+go dlopen_found
 recorded dlopen_found
 exchanges 1 dlopen_found
 check dlopen_found "${ONE[@]}" 'not any(c.get("spantap.tls.joined_late") for c in chats)'

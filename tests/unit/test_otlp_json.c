@@ -134,7 +134,7 @@ static void test_losses(void **state)
 	span_set_bool(&s, ATTR_COMPLETE, false);
 	span_set_int(&s, ATTR_LOST_BYTES, 12345);
 	span_set_str(&s, ATTR_INCOMPLETE_REASON, SLICE("ring full"));
-	otlp_json_add(o, &s, false);
+	otlp_json_add(o, &s, false, OTLP_PLAIN);
 	otlp_json_write(o, &out);
 
 	yyjson_doc *doc = yyjson_read(out.p, out.n - 1, 0);
@@ -170,7 +170,7 @@ static void test_kinds(void **state)
 
 		if (v[i].side)
 			span_set_str(&s, ATTR_MCP_SIDE, slice_str(v[i].side));
-		otlp_json_add(o, &s, true);
+		otlp_json_add(o, &s, true, OTLP_PLAIN);
 		span_release(&s);
 	}
 	otlp_json_write(o, &out);
@@ -207,8 +207,8 @@ static void test_fields(void **state)
 	t.end = 0; /* before its start */
 	otlp_json_write(o, &out);
 	assert_int_equal(out.n, 0);
-	otlp_json_add(o, &s, true);
-	otlp_json_add(o, &t, true);
+	otlp_json_add(o, &s, true, OTLP_PLAIN);
+	otlp_json_add(o, &t, true, OTLP_PLAIN);
 	assert_int_equal(otlp_json_count(o), 2);
 	otlp_json_write(o, &out);
 	assert_int_equal(otlp_json_count(o), 0);

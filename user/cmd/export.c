@@ -68,7 +68,7 @@ static void end_line(struct writer *w)
 static void add_otlp(struct writer *w, const struct span *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		otlp_json_add(w->otlp, &v[i], true);
+		otlp_json_add(w->otlp, &v[i], true, OTLP_PLAIN);
 		if (otlp_json_count(w->otlp) == OTLP_SPANS_MAX)
 			end_line(w);
 	}

@@ -110,7 +110,7 @@ static int add_span(void *state, const struct span *s)
 
 	if (!f || f->batch_error)
 		return f ? f->batch_error : 0;
-	otlp_json_add(f->json, s, f->content);
+	otlp_json_add(f->json, s, f->content, OTLP_PLAIN);
 	return otlp_json_count(f->json) < BATCH_SPANS_MAX ? 0 : flush(f);
 }
 

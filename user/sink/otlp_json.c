@@ -7,8 +7,6 @@
 #include "sink/otlp_json.h"
 #include "store/json_text.h"
 
-enum { KIND_INTERNAL = 1, KIND_SERVER = 2, KIND_CLIENT = 3 };
-
 struct otlp_json {
 	char *host;
 	yyjson_mut_doc *doc; /* NULL between requests */
@@ -46,22 +44,24 @@ static yyjson_mut_val *array(yyjson_mut_doc *d, const struct slice *v, size_t n)
 	return any(d, "arrayValue", obj);
 }
 
-static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct attr *a)
+static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct otlp_attr *a)
 {
-	switch (attr_defs[a->key].type) {
+	const struct attr *v = &a->v;
+
+	switch (a->type) {
 	case ATTR_STR:
-		return any(d, "stringValue", json_text(d, a->str));
+		return any(d, "stringValue", json_text(d, v->str));
 	case ATTR_INT:
 		return any(d, "intValue",
-		           decimal(d, a->i < 0, a->i < 0 ? 0 - (uint64_t)a->i : (uint64_t)a->i));
+		           decimal(d, v->i < 0, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i));
 	case ATTR_DOUBLE:
-		return isfinite(a->d) ? any(d, "doubleValue", yyjson_mut_real(d, a->d)) : NULL;
+		return any(d, "doubleValue", yyjson_mut_real(d, v->d));
 	case ATTR_BOOL:
-		return any(d, "boolValue", yyjson_mut_bool(d, a->b));
+		return any(d, "boolValue", yyjson_mut_bool(d, v->b));
 	case ATTR_STRS:
 		break;
 	}
-	return array(d, a->strs.v, a->strs.n);
+	return array(d, v->strs.v, v->strs.n);
 }
 
 static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, yyjson_mut_val *value)
@@ -76,14 +76,11 @@ static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, 
 static yyjson_mut_val *resource(yyjson_mut_doc *d, const char *host)
 {
 	yyjson_mut_val *attrs = yyjson_mut_arr(d), *obj = yyjson_mut_obj(d);
+	struct otlp_text v[OTLP_RESOURCE_MAX];
+	size_t n = otlp_resource(v, host);
 
-	add_attr(d, attrs, "service.name", any(d, "stringValue", yyjson_mut_str(d, "spantap")));
-	if (host)
-		add_attr(d, attrs, "host.name", any(d, "stringValue", json_text(d, slice_str(host))));
-	add_attr(d, attrs, "telemetry.sdk.name", any(d, "stringValue", yyjson_mut_str(d, "spantap")));
-	add_attr(d, attrs, "telemetry.sdk.language", any(d, "stringValue", yyjson_mut_str(d, "c")));
-	add_attr(d, attrs, "telemetry.sdk.version",
-	         any(d, "stringValue", yyjson_mut_str(d, SPANTAP_VERSION)));
+	for (size_t i = 0; i < n; i++)
+		add_attr(d, attrs, v[i].name, any(d, "stringValue", json_text(d, slice_str(v[i].value))));
 	yyjson_mut_obj_add_val(d, obj, "attributes", attrs);
 	return obj;
 }
@@ -121,7 +118,7 @@ static yyjson_mut_val *status(yyjson_mut_doc *d, const struct span *s, bool cont
 		return obj;
 	if (s->status_message.n && content)
 		yyjson_mut_obj_add_val(d, obj, "message", json_text(d, s->status_message));
-	yyjson_mut_obj_add_int(d, obj, "code", s->status == SPAN_OK ? 1 : 2);
+	yyjson_mut_obj_add_int(d, obj, "code", otlp_status(s));
 	return obj;
 }
 
@@ -133,42 +130,31 @@ static yyjson_mut_val *parent(yyjson_mut_doc *d, const struct span *s)
 	return is_root ? yyjson_mut_str(d, "") : json_hex(d, s->parent, sizeof(s->parent));
 }
 
-static int kind(const struct span *s)
+void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum otlp_profile profile)
 {
-	const struct attr *side = span_get(s, ATTR_MCP_SIDE);
+	struct arena arena = {0};
+	struct otlp_attrs list;
 
-	if (s->kind == SPAN_CHAT)
-		return KIND_CLIENT;
-	if (s->kind != SPAN_MCP)
-		return KIND_INTERNAL;
-	return side && slice_eq(side->str, SLICE("server")) ? KIND_SERVER : KIND_CLIENT;
-}
-
-void otlp_json_add(struct otlp_json *o, const struct span *s, bool content)
-{
 	if (!o->doc)
 		start(o);
 	yyjson_mut_doc *d = o->doc;
 	yyjson_mut_val *obj = yyjson_mut_arr_add_obj(d, o->spans);
-	uint64_t duration = s->end > s->start ? s->end - s->start : 0;
 
+	otlp_attrs(&list, s, content, profile, &arena);
 	yyjson_mut_obj_add_val(d, obj, "traceId", json_hex(d, s->trace, sizeof(s->trace)));
 	yyjson_mut_obj_add_val(d, obj, "spanId", json_hex(d, s->id, sizeof(s->id)));
 	yyjson_mut_obj_add_val(d, obj, "parentSpanId", parent(d, s));
 	yyjson_mut_obj_add_val(d, obj, "name", json_text(d, s->name));
-	yyjson_mut_obj_add_int(d, obj, "kind", kind(s));
+	yyjson_mut_obj_add_int(d, obj, "kind", otlp_kind(s));
 	yyjson_mut_obj_add_val(d, obj, "startTimeUnixNano", decimal(d, false, s->start_wall));
-	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano",
-	                       decimal(d, false, s->start_wall ? s->start_wall + duration : 0));
+	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano", decimal(d, false, otlp_end(s)));
 	yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, obj, "attributes");
-	for (size_t i = 0; i < s->n_attrs; i++) {
-		const struct attr_def *def = &attr_defs[s->attrs[i].key];
-		yyjson_mut_val *v = !def->local && (content || !def->content) ? any_value(d, &s->attrs[i]) : NULL;
-
-		if (v)
-			add_attr(d, attrs, def->name, v);
-	}
+	for (size_t i = 0; i < list.n; i++)
+		add_attr(d, attrs, list.v[i].name, any_value(d, &list.v[i]));
+	if (list.dropped)
+		yyjson_mut_obj_add_uint(d, obj, "droppedAttributesCount", list.dropped);
 	yyjson_mut_obj_add_val(d, obj, "status", status(d, s, content));
+	arena_release(&arena);
 	o->n++;
 }
 

@@ -12,7 +12,7 @@
 #ifndef SPANTAP_OTLP_JSON_H
 #define SPANTAP_OTLP_JSON_H
 
-#include "span/span.h"
+#include "sink/otlp_attrs.h"
 
 #ifndef SPANTAP_VERSION
 #define SPANTAP_VERSION "0.1.0"
@@ -23,7 +23,7 @@ struct otlp_json; /* one request under construction */
 /* `host` may be NULL: no host.name then. */
 struct otlp_json *otlp_json_new(const char *host);
 /* `content`: whether attributes that hold content, and the status text, are written. */
-void otlp_json_add(struct otlp_json *o, const struct span *s, bool content);
+void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum otlp_profile profile);
 size_t otlp_json_count(const struct otlp_json *o); /* spans since the last write */
 /*
  * Appends the request as one line, "\n" included, and starts a new one.

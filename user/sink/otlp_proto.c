@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "otlp.pb-c.h"
+#include "sink/otlp_json.h"
+#include "sink/otlp_proto.h"
+
+struct otlp_proto {
+	char *host;
+	struct arena arena; /* everything of the request */
+	Otlp__Span **spans;
+	size_t n;
+};
+
+struct otlp_proto *otlp_proto_new(const char *host)
+{
+	struct otlp_proto *o = xcalloc(1, sizeof(*o));
+
+	o->host = host ? xstrdup(host) : NULL;
+	return o;
+}
+
+static ProtobufCBinaryData bytes(struct arena *a, const void *p, size_t n)
+{
+	struct slice copy = arena_dup(a, slice_of(p, n));
+
+	return (ProtobufCBinaryData){copy.n, (uint8_t *)(uintptr_t)copy.p};
+}
+
+/* Valid UTF-8, as a field of type string must be. */
+static ProtobufCBinaryData utf8(struct arena *a, struct slice s)
+{
+	struct buf b = {0};
+
+	if (text_valid(s) == s.n)
+		return bytes(a, s.p, s.n);
+	text_utf8(&b, s);
+	ProtobufCBinaryData r = bytes(a, b.p, b.n);
+	buf_release(&b);
+	return r;
+}
+
+static Otlp__AnyValue *any_text(struct arena *a, struct slice s)
+{
+	Otlp__AnyValue *v = arena_alloc(a, sizeof(*v));
+
+	otlp__any_value__init(v);
+	v->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+	v->string_value = utf8(a, s);
+	return v;
+}
+
+static Otlp__AnyValue *any_texts(struct arena *a, const struct slice *texts, size_t n)
+{
+	Otlp__AnyValue *v = arena_alloc(a, sizeof(*v));
+
+	otlp__any_value__init(v);
+	v->value_case = OTLP__ANY_VALUE__VALUE_ARRAY_VALUE;
+	v->array_value = arena_alloc(a, sizeof(*v->array_value));
+	otlp__array_value__init(v->array_value);
+	v->array_value->n_values = n;
+	v->array_value->values = arena_alloc(a, (n + 1) * sizeof(*v->array_value->values));
+	for (size_t i = 0; i < n; i++)
+		v->array_value->values[i] = any_text(a, texts[i]);
+	return v;
+}
+
+static Otlp__AnyValue *any_value(struct arena *a, const struct otlp_attr *attr)
+{
+	Otlp__AnyValue *v;
+
+	if (attr->type == ATTR_STR)
+		return any_text(a, attr->v.str);
+	if (attr->type == ATTR_STRS)
+		return any_texts(a, attr->v.strs.v, attr->v.strs.n);
+	v = arena_alloc(a, sizeof(*v));
+	otlp__any_value__init(v);
+	if (attr->type == ATTR_INT) {
+		v->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
+		v->int_value = attr->v.i;
+	} else if (attr->type == ATTR_DOUBLE) {
+		v->value_case = OTLP__ANY_VALUE__VALUE_DOUBLE_VALUE;
+		v->double_value = attr->v.d;
+	} else {
+		v->value_case = OTLP__ANY_VALUE__VALUE_BOOL_VALUE;
+		v->bool_value = attr->v.b;
+	}
+	return v;
+}
+
+static Otlp__KeyValue *key_value(struct arena *a, const char *key, Otlp__AnyValue *value)
+{
+	Otlp__KeyValue *kv = arena_alloc(a, sizeof(*kv));
+
+	otlp__key_value__init(kv);
+	kv->key = (char *)(uintptr_t)key; /* static text */
+	kv->value = value;
+	return kv;
+}
+
+static void set_attributes(Otlp__Span *span, const struct otlp_attrs *list, struct arena *a)
+{
+	span->attributes = arena_alloc(a, (list->n + 1) * sizeof(*span->attributes));
+	span->n_attributes = list->n;
+	for (size_t i = 0; i < list->n; i++)
+		span->attributes[i] = key_value(a, list->v[i].name, any_value(a, &list->v[i]));
+	span->dropped_attributes_count = list->dropped;
+}
+
+void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, enum otlp_profile profile)
+{
+	static const uint8_t root[8];
+	struct arena *a = &o->arena, scratch = {0};
+	Otlp__Span *span = arena_alloc(a, sizeof(*span));
+	struct otlp_attrs list;
+
+	otlp__span__init(span);
+	otlp_attrs(&list, s, content, profile, &scratch);
+	span->trace_id = bytes(a, s->trace, sizeof(s->trace));
+	span->span_id = bytes(a, s->id, sizeof(s->id));
+	if (memcmp(s->parent, root, sizeof(root)))
+		span->parent_span_id = bytes(a, s->parent, sizeof(s->parent));
+	span->name = utf8(a, s->name);
+	span->kind = otlp_kind(s);
+	span->start_time_unix_nano = s->start_wall;
+	span->end_time_unix_nano = otlp_end(s);
+	set_attributes(span, &list, a);
+	span->status = arena_alloc(a, sizeof(*span->status));
+	otlp__status__init(span->status);
+	span->status->code = otlp_status(s);
+	if (span->status->code && s->status_message.n && content)
+		span->status->message = utf8(a, s->status_message);
+	*(Otlp__Span **)arena_push(a, &o->spans, &o->n, sizeof(Otlp__Span *)) = span;
+	arena_release(&scratch);
+}
+
+size_t otlp_proto_count(const struct otlp_proto *o)
+{
+	return o->n;
+}
+
+static void set_resource(struct otlp_proto *o, Otlp__Resource *resource)
+{
+	struct otlp_text v[OTLP_RESOURCE_MAX];
+	size_t n = otlp_resource(v, o->host);
+
+	resource->attributes = arena_alloc(&o->arena, n * sizeof(*resource->attributes));
+	resource->n_attributes = n;
+	for (size_t i = 0; i < n; i++)
+		resource->attributes[i] =
+		    key_value(&o->arena, v[i].name, any_text(&o->arena, slice_str(v[i].value)));
+}
+
+void otlp_proto_write(struct otlp_proto *o, struct buf *out)
+{
+	Otlp__ExportTraceServiceRequest request = OTLP__EXPORT_TRACE_SERVICE_REQUEST__INIT;
+	Otlp__ResourceSpans rs = OTLP__RESOURCE_SPANS__INIT, *resources = &rs;
+	Otlp__ScopeSpans ss = OTLP__SCOPE_SPANS__INIT, *scopes = &ss;
+	Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
+	Otlp__Resource resource = OTLP__RESOURCE__INIT;
+
+	if (!o->n)
+		return;
+	set_resource(o, &resource);
+	scope.name = (char *)(uintptr_t)"spantap";
+	scope.version = (char *)(uintptr_t)SPANTAP_VERSION;
+	ss.scope = &scope;
+	ss.spans = o->spans;
+	ss.n_spans = o->n;
+	rs.resource = &resource;
+	rs.scope_spans = &scopes;
+	rs.n_scope_spans = 1;
+	request.resource_spans = &resources;
+	request.n_resource_spans = 1;
+
+	size_t size = otlp__export_trace_service_request__get_packed_size(&request);
+	buf_reserve(out, size);
+	out->n += otlp__export_trace_service_request__pack(&request, (uint8_t *)out->p + out->n);
+	arena_release(&o->arena);
+	o->spans = NULL;
+	o->n = 0;
+}
+
+void otlp_proto_free(struct otlp_proto *o)
+{
+	if (!o)
+		return;
+	arena_release(&o->arena);
+	free(o->host);
+	free(o);
+}
+
+int otlp_proto_response(struct slice body, uint64_t *ret_rejected, struct buf *ret_message)
+{
+	Otlp__ExportTraceServiceResponse *r =
+	    otlp__export_trace_service_response__unpack(NULL, body.n, (const uint8_t *)body.p);
+	const Otlp__ExportTracePartialSuccess *partial = r ? r->partial_success : NULL;
+
+	if (!r)
+		return -EBADMSG;
+	*ret_rejected = partial && partial->rejected_spans > 0 ? (uint64_t)partial->rejected_spans : 0;
+	if (partial && partial->error_message)
+		buf_adds(ret_message, partial->error_message);
+	otlp__export_trace_service_response__free_unpacked(r, NULL);
+	return 0;
+}
