@@ -5,7 +5,6 @@
 
 #include "llm/price.h"
 #include "sink/otlp_attrs.h"
-#include "sink/otlp_json.h"
 
 #define TEMPO_TEXT_MAX 2048 /* max_attribute_bytes of its configuration */
 

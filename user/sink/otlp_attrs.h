@@ -12,6 +12,10 @@
 
 #include "span/span.h"
 
+#ifndef SPANTAP_VERSION
+#define SPANTAP_VERSION "0.1.0"
+#endif
+
 enum otlp_profile {
 	OTLP_PLAIN, /* the conventions alone */
 	OTLP_COMMON,

@@ -14,10 +14,6 @@
 
 #include "sink/otlp_attrs.h"
 
-#ifndef SPANTAP_VERSION
-#define SPANTAP_VERSION "0.1.0"
-#endif
-
 struct otlp_json; /* one request under construction */
 
 /* `host` may be NULL: no host.name then. */
