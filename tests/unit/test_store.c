@@ -318,7 +318,7 @@ static void test_newer_schema(void **state)
 	execute("PRAGMA user_version=7");
 	assert_int_equal(store_open(dir, STORE_WRITE, &st, &error), -EPROTONOSUPPORT);
 	assert_non_null(strstr(buf_str(&error), "schema version 7"));
-	assert_non_null(strstr(buf_str(&error), "up to 1"));
+	assert_non_null(strstr(buf_str(&error), "up to 2"));
 	assert_int_equal(store_open(dir, STORE_READ, &st, &error), -EPROTONOSUPPORT);
 	assert_int_equal(number("PRAGMA user_version"), 7);
 }
@@ -488,7 +488,8 @@ static void test_disk_full(void **state)
 		if (insert(st, 1, 1, SPAN_CHAT) || store_commit(st))
 			_exit(1);
 		setrlimit(RLIMIT_FSIZE, &limit);
-		memset(big, 'x', (400 << 10) - 1);
+		for (size_t i = 0; i < (400 << 10) - 1; i++)
+			big[i] = (char)('!' + rand() % 90); /* does not compress */
 		span_set_str(&s, ATTR_INPUT_MESSAGES, slice_str(big));
 		inserted = insert(st, 2, 7, SPAN_CHAT) ?: store_insert(st, &s);
 		committed = store_commit(st);

@@ -31,6 +31,18 @@ struct hash hash_bytes(struct slice s)
 	return h;
 }
 
+struct hash hash_pair(struct slice a, struct slice b)
+{
+	struct hash h;
+
+	hash_init();
+	must(EVP_DigestInit_ex(context, sha256, NULL));
+	must(EVP_DigestUpdate(context, a.p ? a.p : "", a.n));
+	must(EVP_DigestUpdate(context, b.p ? b.p : "", b.n));
+	must(EVP_DigestFinal_ex(context, h.b, NULL));
+	return h;
+}
+
 struct hash hash_parts(const struct slice *parts, size_t n)
 {
 	struct hash h;

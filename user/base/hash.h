@@ -16,6 +16,7 @@ struct hash {
 void hash_init(void);
 
 struct hash hash_bytes(struct slice s);
+struct hash hash_pair(struct slice a, struct slice b); /* of a ‖ b */
 
 /* Of a list of parts, each preceded by its length, so that no two lists give the same input. */
 struct hash hash_parts(const struct slice *parts, size_t n);

@@ -25,6 +25,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+#define REDACT_RULES 1 /* raised with every change of what is masked or how: the store keeps texts of different rules apart */
+
 enum redact_mode {
 	REDACT_CREDENTIALS, /* by context only */
 	REDACT_SECRETS,     /* by context and by shape */

@@ -24,6 +24,34 @@ enum stmt {
 	STMT_SPANS,
 	STMT_FIGURES,
 	STMT_TRACES,
+	STMT_TRACE_PUT,
+	STMT_TRACE_OF,
+	STMT_BLOCK_BASE,
+	STMT_BLOCK_INSERT,
+	STMT_BLOCK_FIND,
+	STMT_BLOCK_USE,
+	STMT_BLOCK_GET,
+	STMT_BLOCK_GET_BASE,
+	STMT_VALUE_INSERT,
+	STMT_VALUE_GET,
+	STMT_VALUES,
+	STMT_SPAN_ROW,
+	STMT_CALL,
+	STMT_SEARCH_ADD,
+	STMT_SEARCH_MARK,
+	STMT_SEARCH_ERASE,
+	STMT_SEARCH_USERS,
+	STMT_OLDEST,
+	STMT_USED,
+	STMT_UNUSE,
+	STMT_IS_USED,
+	STMT_BLOCK_DROP,
+	STMT_VALUE_DROP,
+	STMT_SPAN_DROP,
+	STMT_TRACE_DROP,
+	STMT_HEAD_PUT,
+	STMT_HEAD_TRIM,
+	STMT_HEADS,
 	STMT_N
 };
 
@@ -34,6 +62,13 @@ struct store {
 	int batch_error; /* negative errno: the open batch failed and is gone */
 	bool in_batch;
 	int64_t capture;
+	uint8_t key[32], block_key[32];
+	int64_t attributes[ATTR_KEYS]; /* their numbers in this store; 0: it has none of that name */
+	struct blocks *blocks;
+	struct values *values;           /* of a writer */
+	struct values_read *values_read; /* NULL: nothing read yet */
+	struct map *texts;               /* of a writer: what was indexed last (search.c) */
+	bool unmerged;                   /* erased words are still in the index (retain.c) */
 	struct buf error;
 	sqlite3_stmt *stmts[STMT_N];
 };
@@ -41,6 +76,8 @@ struct store {
 /* The statement in its slot, ready to be bound; NULL with the error set. */
 sqlite3_stmt *db_stmt(struct store *st, enum stmt which, const char *sql);
 int db_exec(struct store *st, const char *sql);
+/* Runs a bound statement that returns no rows, and clears it. */
+int db_run(struct store *st, sqlite3_stmt *q);
 /* Keeps "`what`: SQLite's reason" as the error and returns the negative errno of the last SQLite failure. */
 int db_error(struct store *st, const char *what);
 int db_errno(sqlite3 *db);
@@ -55,8 +92,18 @@ int db_errno(sqlite3 *db);
 
 /* schema.c: creates, accepts or migrates; never leaves a database between two versions. */
 int schema_prepare(struct store *st, enum store_mode mode);
+/* Lets the file of an older store become smaller, if there is room for a copy of it meanwhile. */
+int schema_allow_shrinking(struct store *st);
 
-/* span_json.c: attributes as one JSON object, keys as in attrs.def. */
+/* store.c: after a rollback, or when spans were erased: nothing that is remembered can be trusted. */
+void db_forget(struct store *st);
+/* write.c: an audit event in the open transaction. */
+int db_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail);
+
+/* heads.c: in the open transaction. */
+int heads_put(struct store *st, const struct store_head *v, size_t n);
+
+/* span_json.c: attributes that are no values (value.h) as one JSON object, keys as in attrs.def. */
 void span_json_write(struct buf *out, const struct span *s);
 /* Sets the attributes that this version knows; -EBADMSG when `json` is no object. */
 int span_json_read(struct span *s, struct slice json);

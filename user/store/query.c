@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "store/db.h"
 #include "store/messages.h"
+#include "store/value.h"
 
 #define CANNOT_READ "cannot read the store"
 #define MATCHES_MAX 8 /* of an ambiguous id that the message lists */
@@ -54,7 +55,7 @@ static int get_models(struct store *st, struct arena *a, struct store_conversati
 static int get_text(struct store *st, struct arena *a, struct store_conversation *c)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_FIRST_CHAT,
-	                          "SELECT attributes FROM span WHERE trace=?1 AND kind=2"
+	                          "SELECT attributes, seq FROM span WHERE trace=?1 AND kind=2"
 	                          " ORDER BY coalesce(call_kind, 'main') <> 'main', start_ns LIMIT 1");
 	struct span s = {0};
 	struct buf text = {0};
@@ -62,8 +63,9 @@ static int get_text(struct store *st, struct arena *a, struct store_conversation
 	if (!q)
 		return db_errno(st->db);
 	sqlite3_bind_blob(q, 1, c->trace, sizeof(c->trace), SQLITE_STATIC);
-	int step = sqlite3_step(q);
+	int step = sqlite3_step(q), r = 0;
 	if (step == SQLITE_ROW && span_json_read(&s, db_column(q, 0)) == 0) {
+		r = value_get(st, sqlite3_column_int64(q, 1), ATTR_INPUT_MESSAGES, &s);
 		const struct attr *input = span_get(&s, ATTR_INPUT_MESSAGES);
 
 		if (input)
@@ -73,7 +75,8 @@ static int get_text(struct store *st, struct arena *a, struct store_conversation
 		c->text = arena_dup(a, buf_slice(&text));
 	buf_release(&text);
 	span_release(&s);
-	return done(st, q, step);
+	int ended = done(st, q, step);
+	return r && r != -ENOENT ? r : ended;
 }
 
 static void read_summary(sqlite3_stmt *q, struct arena *a, struct store_conversation *c)
@@ -147,8 +150,8 @@ int store_conversations(struct store *st, size_t limit, struct arena *a, struct 
 	int r = begun ? db_exec(st, "BEGIN") : 0;
 	sqlite3_stmt *q = r ? NULL
 	                    : db_stmt(st, STMT_NEWEST,
-	                              "SELECT trace FROM span WHERE kind=2 GROUP BY trace"
-	                              " ORDER BY min(start_wall_ns) DESC, trace LIMIT ?");
+	                              "SELECT trace FROM trace WHERE call_wall_ns IS NOT NULL"
+	                              " ORDER BY call_wall_ns DESC, trace LIMIT ?");
 	int step = SQLITE_DONE;
 
 	if (!q)
@@ -211,9 +214,9 @@ int store_find(struct store *st, struct slice id, uint8_t ret_trace[16])
 	int step;
 	sqlite3_stmt *q =
 	    db_stmt(st, STMT_FIND,
-	            "SELECT trace, max(coalesce(conversation=?1, 0)) AS exact FROM span WHERE kind=2"
+	            "SELECT trace, coalesce(conversation=?1, 0) AS exact FROM trace WHERE call_wall_ns IS NOT NULL"
 	            " AND (trace BETWEEN ?2 AND ?3 OR substr(conversation, 1, length(?1))=?1)"
-	            " GROUP BY trace ORDER BY exact DESC, min(start_wall_ns) DESC LIMIT ?4");
+	            " ORDER BY exact DESC, call_wall_ns DESC LIMIT ?4");
 
 	if (!q)
 		return db_errno(st->db);
@@ -267,7 +270,7 @@ static int read_span(struct store *st, sqlite3_stmt *q, struct span *s)
 	if ((unsigned)s->kind >= SPAN_KINDS || (unsigned)s->status > SPAN_ERROR ||
 	    span_json_read(s, db_column(q, 10)))
 		return db_fail(st, -EBADMSG, "the store '%s' holds a span that cannot be read", st->dir);
-	return 0;
+	return values_get(st, sqlite3_column_int64(q, 11), s);
 }
 
 int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, size_t *ret_n)
@@ -278,7 +281,7 @@ int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, si
 	sqlite3_stmt *q = db_stmt(
 	    st, STMT_SPANS,
 	    "SELECT id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status, status_message,"
-	    " attributes FROM span WHERE trace=? ORDER BY start_ns, kind, id");
+	    " attributes, seq FROM span WHERE trace=? ORDER BY start_ns, kind, id");
 
 	if (!q)
 		return db_errno(st->db);
@@ -305,4 +308,59 @@ void store_spans_free(struct span *v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		span_release(&v[i]);
 	free(v);
+}
+
+int store_call(struct store *st, const uint8_t trace[16], uint64_t number, uint8_t ret_span[8])
+{
+	sqlite3_stmt *q = db_stmt(st, STMT_CALL,
+	                          "SELECT id FROM span WHERE trace=? AND kind=2 ORDER BY start_ns, id LIMIT 1 OFFSET ?");
+
+	if (!q)
+		return db_errno(st->db);
+	sqlite3_bind_blob(q, 1, trace, 16, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(q, 2, number && number <= INT64_MAX ? (int64_t)number - 1 : INT64_MAX);
+	int step = sqlite3_step(q);
+	if (step == SQLITE_ROW)
+		copy_blob(ret_span, 8, q, 0);
+	int r = done(st, q, step);
+	return r || step == SQLITE_ROW ? r : db_fail(st, -ENOENT, "the conversation has no call %llu",
+	                                             (unsigned long long)number);
+}
+
+/* A text that is short enough to stand in the row of its span. */
+static int inline_value(struct store *st, sqlite3_stmt *q, enum attr_key key, struct buf *out)
+{
+	struct span s = {0};
+	int r = span_json_read(&s, db_column(q, 1));
+	const struct attr *a = span_get(&s, key);
+
+	if (r)
+		r = db_fail(st, r, "the store '%s' holds a span that cannot be read", st->dir);
+	else if (!a || attr_defs[key].type != ATTR_STR)
+		r = db_fail(st, -ENOENT, "the span has no %s", attr_defs[key].name);
+	else
+		buf_addslice(out, a->str);
+	span_release(&s);
+	return r;
+}
+
+int store_value(struct store *st, const uint8_t span[8], enum attr_key key, struct buf *out)
+{
+	sqlite3_stmt *q = db_stmt(st, STMT_SPAN_ROW, "SELECT seq, attributes FROM span WHERE id=?");
+	struct span s = {0};
+
+	if (!q)
+		return db_errno(st->db);
+	sqlite3_bind_blob(q, 1, span, 8, SQLITE_TRANSIENT);
+	int step = sqlite3_step(q);
+	int r = step == SQLITE_ROW ? value_get(st, sqlite3_column_int64(q, 0), key, &s) : 0;
+	if (r == -ENOENT)
+		r = inline_value(st, q, key, out);
+	else if (r == 0 && step == SQLITE_ROW)
+		buf_addslice(out, span_get(&s, key)->str);
+	span_release(&s);
+	int ended = done(st, q, step);
+	if (r || ended)
+		return r ? r : ended;
+	return step == SQLITE_ROW ? 0 : db_fail(st, -ENOENT, "there is no such span");
 }

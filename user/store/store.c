@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -9,8 +10,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/map.h"
 #include "base/text.h"
+#include "span/redact.h"
+#include "store/block.h"
 #include "store/db.h"
+#include "store/value.h"
 
 #define BUSY_MS 5000 /* how long to wait for another connection's lock: a checkpoint takes less */
 
@@ -89,6 +94,23 @@ int db_exec(struct store *st, const char *sql)
 	return sqlite3_exec(st->db, sql, NULL, NULL, NULL) == SQLITE_OK
 	           ? 0
 	           : db_error(st, "cannot use the store");
+}
+
+int db_run(struct store *st, sqlite3_stmt *q)
+{
+	int r = sqlite3_step(q) == SQLITE_DONE ? 0 : db_error(st, "cannot write to the store");
+
+	sqlite3_reset(q);
+	sqlite3_clear_bindings(q);
+	return r;
+}
+
+void db_forget(struct store *st)
+{
+	blocks_forget(st->blocks);
+	values_forget(st->values);
+	values_read_forget(st->values_read);
+	map_release(st->texts);
 }
 
 sqlite3_stmt *db_stmt(struct store *st, enum stmt which, const char *sql)
@@ -204,6 +226,85 @@ static int open_db(struct store *st, enum store_mode mode)
 	return r;
 }
 
+/* One of the keys that were made with the store. */
+static int read_secret(struct store *st, const char *name, uint8_t ret[32])
+{
+	sqlite3_stmt *q;
+
+	if (sqlite3_prepare_v2(st->db, "SELECT value FROM secret WHERE name=?", -1, &q, NULL) != SQLITE_OK)
+		return db_error(st, "cannot read the store");
+	sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+	bool found = sqlite3_step(q) == SQLITE_ROW && sqlite3_column_bytes(q, 0) == 32;
+	if (found)
+		memcpy(ret, sqlite3_column_blob(q, 0), 32);
+	sqlite3_finalize(q);
+	return found ? 0 : db_fail(st, -EBADMSG, "the store '%s' is damaged: its %s is not there", st->dir, name);
+}
+
+/* Pieces masked by other rules are other pieces, even when their bytes are the same. */
+static int read_keys(struct store *st)
+{
+	uint8_t kept[32];
+	const uint8_t rules[] = {REDACT_RULES};
+	int r = read_secret(st, "key", st->key);
+
+	if (r == 0)
+		r = read_secret(st, "block key", kept);
+	if (r == 0)
+		crypto_generichash(st->block_key, sizeof(st->block_key), rules, sizeof(rules), kept, sizeof(kept));
+	return r;
+}
+
+/* Numbers for the names of attributes, so that a value need not carry the name. */
+static int name_attributes(struct store *st)
+{
+	sqlite3_stmt *q;
+	int r = 0;
+
+	if (sqlite3_prepare_v2(st->db, "INSERT INTO attribute (name) VALUES (?) ON CONFLICT DO NOTHING", -1, &q,
+	                       NULL) != SQLITE_OK)
+		return db_error(st, "cannot write to the store");
+	for (int k = 0; k < ATTR_KEYS && r == 0; k++) {
+		if (attr_defs[k].type != ATTR_STR || st->attributes[k])
+			continue;
+		sqlite3_bind_text(q, 1, attr_defs[k].name, -1, SQLITE_STATIC);
+		r = db_run(st, q);
+	}
+	sqlite3_finalize(q);
+	return r;
+}
+
+static int read_attributes(struct store *st)
+{
+	sqlite3_stmt *q;
+	int step;
+
+	if (sqlite3_prepare_v2(st->db, "SELECT id, name FROM attribute", -1, &q, NULL) != SQLITE_OK)
+		return db_error(st, "cannot read the store");
+	while ((step = sqlite3_step(q)) == SQLITE_ROW)
+		for (int k = 0; k < ATTR_KEYS; k++)
+			if (slice_eq(db_column(q, 1), slice_str(attr_defs[k].name)))
+				st->attributes[k] = sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	return step == SQLITE_DONE ? 0 : db_error(st, "cannot read the store");
+}
+
+static int set_up_writer(struct store *st)
+{
+	int r = db_exec(st, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+	                    "PRAGMA secure_delete=ON; PRAGMA journal_size_limit=16777216");
+
+	if (r == 0)
+		r = schema_allow_shrinking(st);
+	if (r == 0)
+		r = db_exec(st, "BEGIN IMMEDIATE");
+	if (r == 0)
+		r = name_attributes(st);
+	if (r == 0)
+		r = db_exec(st, "COMMIT");
+	return r ? r : read_attributes(st);
+}
+
 static int set_up(struct store *st, enum store_mode mode)
 {
 	sqlite3_busy_timeout(st->db, BUSY_MS);
@@ -214,9 +315,18 @@ static int set_up(struct store *st, enum store_mode mode)
 	/* Before anything is changed: a store that we refuse is left as it is. */
 	if (r == 0)
 		r = schema_prepare(st, mode);
+	if (r == 0)
+		r = read_keys(st);
+	if (r == 0)
+		r = read_attributes(st);
 	if (r == 0 && mode == STORE_WRITE)
-		r = db_exec(st, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON");
+		r = set_up_writer(st);
 	return r;
+}
+
+const uint8_t *store_key(const struct store *st)
+{
+	return st->key;
 }
 
 int store_open(const char *dir, enum store_mode mode, struct store **ret, struct buf *ret_error)
@@ -226,6 +336,9 @@ int store_open(const char *dir, enum store_mode mode, struct store **ret, struct
 
 	st->lock_fd = -1;
 	st->dir = xstrdup(dir);
+	st->blocks = blocks_new();
+	st->values = values_new();
+	st->texts = xcalloc(1, sizeof(*st->texts));
 	if (mode == STORE_WRITE) {
 		r = make_dirs(st);
 		if (r == 0)
@@ -260,6 +373,13 @@ void store_close(struct store *st)
 	sqlite3_close(st->db);
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);
+	blocks_free(st->blocks);
+	values_free(st->values);
+	values_read_free(st->values_read);
+	map_release(st->texts);
+	free(st->texts);
+	sodium_memzero(st->key, sizeof(st->key));
+	sodium_memzero(st->block_key, sizeof(st->block_key));
 	buf_release(&st->error);
 	free(st->dir);
 	free(st);

@@ -16,8 +16,11 @@
  * further inserts fail with the same error, and so does the commit that ends
  * the batch: what was not stored is never acknowledged.
  *
+ * Long texts are kept as lists of pieces, each piece once (value.h, block.h),
+ * and read back byte by byte.  All other text in the database is valid UTF-8:
+ * other bytes are replaced by U+FFFD.
+ *
  * Functions return 0 or a negative errno; store_error() then says what and why.
- * All text in the database is valid UTF-8: other bytes are replaced by U+FFFD.
  */
 #ifndef SPANTAP_STORE_H
 #define SPANTAP_STORE_H
@@ -33,7 +36,7 @@ struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
-#define STORE_SCHEMA 1 /* PRAGMA user_version of the databases that we write */
+#define STORE_SCHEMA 2 /* PRAGMA user_version of the databases that we write */
 
 /*
  * Appends the default directory of user `uid`: $XDG_STATE_HOME/spantap or
@@ -76,6 +79,51 @@ struct store_counter {
 /* Ends the capture with its counters and commits. */
 int store_capture_end(struct store *st, uint64_t wall_ns, const struct store_counter *v, size_t n);
 
+/*
+ * Audit events, rows of the table audit_event: capture_begin, config, loss,
+ * degraded, retention, capture_end.  Only what writes records them: a reader
+ * opens the store read-only, so who has looked at a conversation is not there.
+ * `detail` is a JSON object. Part of the open batch.
+ */
+int store_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail);
+
+struct store_limits {
+	uint64_t age_ns; /* conversations that ended longer ago are erased; 0: never */
+	uint64_t bytes;  /* when the database is larger, the oldest are erased; 0: never */
+};
+
+struct store_erased {
+	uint64_t conversations, spans, blocks;
+};
+
+/*
+ * One step of keeping to the limits, for the time between two batches: erases
+ * the oldest conversation that is over them with its texts and its words in
+ * the index, or gives some free pages back to the file system.  What another
+ * conversation uses too stays, and so does what is still open: the
+ * conversations of the present capture that have not ended.  Erased pages are
+ * overwritten.  1: there is more to do; 0: nothing; or -errno.  Adds to *sum;
+ * each conversation is an audit event.
+ */
+int store_retain(struct store *st, const struct store_limits *limits, uint64_t wall_ns,
+                 struct store_erased *sum);
+
+/* 32 random bytes, made with the store, which never leave it: what grouping hashes with. */
+const uint8_t *store_key(const struct store *st);
+
+/* What is known of the ends of conversations, so that the next capture can continue them. */
+struct store_head {
+	uint8_t link[32];
+	struct slice state; /* says which conversation, in the form of who put it there */
+	uint64_t last;      /* ns since the epoch */
+};
+
+#define STORE_HEADS_MAX 100000 /* the oldest are dropped */
+
+int store_heads_put(struct store *st, const struct store_head *v, size_t n); /* part of the open batch */
+/* From the newest to the oldest; slices live during the call. */
+int store_heads_each(struct store *st, void (*each)(void *ctx, const struct store_head *h), void *ctx);
+
 /* Reading. */
 struct store_conversation {
 	uint8_t trace[16];
@@ -112,8 +160,32 @@ int store_find(struct store *st, struct slice id, uint8_t ret_trace[16]);
 /* The ids of all traces, also of those without a call, oldest first; *ret is the caller's to free(). */
 int store_traces(struct store *st, uint8_t (**ret)[16], size_t *ret_n);
 
-/* All spans of a trace in order of their start; to be given back with store_spans_free(). */
+/*
+ * All spans of a trace in order of their start, texts in full, but without
+ * attributes that are for the store alone (LOCAL in attrs.def); to be given
+ * back with store_spans_free().
+ */
 int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, size_t *ret_n);
 void store_spans_free(struct span *v, size_t n);
+
+/* The id of the `number`th call of a trace, from 1 as the tree counts; -ENOENT: it has less. */
+int store_call(struct store *st, const uint8_t trace[16], uint64_t number, uint8_t ret_span[8]);
+/* One text of one span, byte by byte, also if it is LOCAL; -ENOENT: the span has none. */
+int store_value(struct store *st, const uint8_t span[8], enum attr_key key, struct buf *out);
+
+struct store_hit {
+	uint8_t trace[16], span[8]; /* the first span of the conversation that has the text */
+	enum span_kind kind;
+	uint64_t start_wall;
+	struct slice snippet; /* of the text, raw: the caller escapes */
+};
+
+/*
+ * Where all words of `query` were said in one message, the newest first, one hit a message and
+ * conversation, at most `limit`; everything lives in `a`. "Words in quotes" stand next to each other, case
+ * and accents do not matter, nothing else in a query has a meaning. What is searched: search.h.
+ */
+int store_search(struct store *st, struct slice query, size_t limit, struct arena *a, struct store_hit **ret,
+                 size_t *ret_n);
 
 #endif

@@ -9,8 +9,7 @@ int store_traces(struct store *st, uint8_t (**ret)[16], size_t *ret_n)
 	uint8_t(*v)[16] = NULL;
 	size_t n = 0, cap = 0;
 	int step;
-	sqlite3_stmt *q = db_stmt(st, STMT_TRACES,
-	                          "SELECT trace FROM span GROUP BY trace ORDER BY min(start_wall_ns), trace");
+	sqlite3_stmt *q = db_stmt(st, STMT_TRACES, "SELECT trace FROM trace ORDER BY start_wall_ns, trace");
 
 	if (!q)
 		return db_errno(st->db);

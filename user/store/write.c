@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "store/db.h"
+#include "store/value.h"
 
 static void bind_text(sqlite3_stmt *q, int column, struct slice s)
 {
@@ -34,16 +35,14 @@ static int drop(struct store *st, int error)
 		sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
 	st->in_batch = false;
 	st->batch_error = error;
+	db_forget(st);
 	return error;
 }
 
-/* Runs a bound statement that returns no rows. */
-static int run(struct store *st, sqlite3_stmt *q, const char *what)
+static int run(struct store *st, sqlite3_stmt *q)
 {
-	int r = sqlite3_step(q) == SQLITE_DONE ? 0 : db_error(st, what);
+	int r = db_run(st, q);
 
-	sqlite3_reset(q);
-	sqlite3_clear_bindings(q);
 	return r ? drop(st, r) : 0;
 }
 
@@ -104,9 +103,42 @@ static void bind_span(sqlite3_stmt *q, const struct span *s)
 	bind_attributes(q, 21, s);
 }
 
+/* Enters the span in the row of its conversation; *ret: that row. */
+static int put_trace(struct store *st, const struct span *s, int64_t *ret)
+{
+	sqlite3_stmt *q = db_stmt(
+	    st, STMT_TRACE_PUT,
+	    "INSERT INTO trace (trace, start_wall_ns, end_wall_ns, call_wall_ns, conversation, capture, ended)"
+	    " VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT (trace) DO UPDATE SET"
+	    " start_wall_ns=min(start_wall_ns, ?2), end_wall_ns=max(end_wall_ns, ?3),"
+	    " call_wall_ns=min(coalesce(call_wall_ns, ?4), coalesce(?4, call_wall_ns)),"
+	    " conversation=coalesce(conversation, ?5), capture=?6, ended=max(ended, ?7) RETURNING id");
+	int64_t start = (int64_t)s->start_wall, end = start + (int64_t)(s->end > s->start ? s->end - s->start : 0);
+
+	if (!q)
+		return drop(st, db_errno(st->db));
+	sqlite3_bind_blob(q, 1, s->trace, sizeof(s->trace), SQLITE_STATIC);
+	sqlite3_bind_int64(q, 2, start);
+	sqlite3_bind_int64(q, 3, end);
+	if (s->kind == SPAN_CHAT) {
+		sqlite3_bind_int64(q, 4, start);
+		bind_attr(q, 5, s, ATTR_CONVERSATION_ID);
+	}
+	if (st->capture)
+		sqlite3_bind_int64(q, 6, st->capture);
+	sqlite3_bind_int(q, 7, s->kind == SPAN_CONVERSATION);
+	bool found = sqlite3_step(q) == SQLITE_ROW;
+	if (found)
+		*ret = sqlite3_column_int64(q, 0);
+	int r = sqlite3_reset(q) == SQLITE_OK && found ? 0 : db_error(st, "cannot write to the store");
+	sqlite3_clear_bindings(q);
+	return r ? drop(st, r) : 0;
+}
+
 int store_insert(struct store *st, const struct span *s)
 {
 	int r = begin(st);
+	int64_t trace = 0;
 
 	if (r)
 		return r;
@@ -121,10 +153,17 @@ int store_insert(struct store *st, const struct span *s)
 	bind_span(q, s);
 	if (st->capture)
 		sqlite3_bind_int64(q, 12, st->capture);
-	r = run(st, q, "cannot write to the store");
+	r = run(st, q);
 	if (r)
 		return r;
-	return sqlite3_changes(st->db) == 0;
+	if (sqlite3_changes(st->db) == 0)
+		return 1;
+	int64_t row = sqlite3_last_insert_rowid(st->db);
+	r = put_trace(st, s, &trace);
+	if (r)
+		return r;
+	r = values_put(st, s, row, trace);
+	return r ? drop(st, r) : 0;
 }
 
 int store_commit(struct store *st)
@@ -143,17 +182,41 @@ int store_commit(struct store *st)
 	return r;
 }
 
-static int audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail)
+int db_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail)
 {
 	sqlite3_stmt *q =
 	    db_stmt(st, STMT_AUDIT_INSERT, "INSERT INTO audit_event (wall_ns, kind, detail) VALUES (?,?,?)");
 
 	if (!q)
-		return drop(st, db_errno(st->db));
+		return db_errno(st->db);
 	sqlite3_bind_int64(q, 1, (int64_t)wall_ns);
 	sqlite3_bind_text(q, 2, kind, -1, SQLITE_STATIC);
 	db_bind_slice(q, 3, detail);
-	return run(st, q, "cannot write to the store");
+	return db_run(st, q);
+}
+
+static int audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail)
+{
+	int r = db_audit(st, wall_ns, kind, detail);
+
+	return r ? drop(st, r) : 0;
+}
+
+int store_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail)
+{
+	int r = begin(st);
+
+	return r ? r : audit(st, wall_ns, kind, detail);
+}
+
+int store_heads_put(struct store *st, const struct store_head *v, size_t n)
+{
+	int r = begin(st);
+
+	if (r)
+		return r;
+	r = heads_put(st, v, n);
+	return r ? drop(st, r) : 0;
 }
 
 /* {"instance":"…"} */
@@ -178,7 +241,7 @@ int store_capture_begin(struct store *st, const uint8_t instance[16], const char
 	sqlite3_bind_blob(q, 1, instance, 16, SQLITE_STATIC);
 	bind_text(q, 2, slice_str(command));
 	sqlite3_bind_int64(q, 3, (int64_t)wall_ns);
-	r = run(st, q, "cannot write to the store");
+	r = run(st, q);
 	int64_t id = sqlite3_last_insert_rowid(st->db);
 	capture_detail(&detail, instance);
 	if (r == 0)
@@ -229,7 +292,7 @@ int store_capture_end(struct store *st, uint64_t wall_ns, const struct store_cou
 		sqlite3_bind_int64(q, 1, (int64_t)wall_ns);
 		db_bind_slice(q, 2, buf_slice(&counters));
 		sqlite3_bind_int64(q, 3, st->capture);
-		r = run(st, q, "cannot write to the store");
+		r = run(st, q);
 	}
 	if (r == 0)
 		r = audit_end(st, wall_ns, v, n, buf_slice(&counters));
