@@ -43,7 +43,7 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 		log_verbose(1);
 		return true;
 	default:
-		return false;
+		return otlp_option(cmd, opt, o, ret_code);
 	}
 }
 
@@ -85,6 +85,12 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 
 	o->uid = uid;
 	o->gid = gid;
+	int code = otlp_finish(cmd, o);
+	if (code)
+		return code;
+	enum content_level shown = o->otlp_content_given ? o->sink.otlp_file_content : CONTENT_SHAPE;
+	for (size_t i = 0; i < o->n_endpoints; i++)
+		o->endpoints[i].content = shown < o->sink.content ? shown : o->sink.content;
 	if (!o->otlp_content_given)
 		o->sink.otlp_file_content = o->sink.content;
 	if (o->sink.otlp_file_content > o->sink.content)

@@ -4,12 +4,12 @@
 #define SPANTAP_OUTPUTS_H
 
 #include "cmd/cmd.h"
-#include "daemon/daemon.h"
+#include "cmd/otlp_options.h"
 
 #define OUTPUT_OPTIONS                                                                                               \
 	{"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
-	    {"verbose", no_argument, NULL, 'v'}
+	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
 
 #define OUTPUT_USAGE                                                                                                 \
 	"  -o FILE               the tree goes to FILE instead of stderr\n"                                          \
@@ -17,7 +17,9 @@
 	"  --content LEVEL       none, shape, redacted or full: how much of prompts, answers, arguments\n"           \
 	"                        and results is kept (default redacted; credentials are masked at every level)\n"    \
 	"  --otlp-file FILE      OTLP JSON lines, each span once, when it is final\n"                                \
-	"  --otlp-content LEVEL  for --otlp-file, not above --content (default: as --content)\n"
+	"  --otlp-content LEVEL  for --otlp-file (default: as --content) and --otlp (default: shape,\n"               \
+	"                        lengths without text); not above --content\n"                                      \
+	OTLP_USAGE
 
 /* Handles one of OUTPUT_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */
 bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code);

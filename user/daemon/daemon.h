@@ -5,7 +5,8 @@
  *   probe    privileged: loads, attaches, reads /proc, owns every BPF map; never reads payload (probe.c)
  *   inspect  jail: parses ELF files from passed descriptors (inspect.c)
  *   decode   jail: no files, no network, no bpf: rings -> spans (decode.c)
- *   sink     the invoking user: the only process that opens the store and output files (sink.c)
+ *   sink     the invoking user: the only process that writes the store and output files (sink.c)
+ *   export   the invoking user: reads the store, sends to one OTLP endpoint (exporter.c)
  *
  * inspect, decode and sink are started by spawn_role() and get one MSG_CONF
  * each, with the structures below; they answer MSG_READY or MSG_FAIL.
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "daemon/exporter.h"
 #include "probe/select.h"
 #include "sink/sink.h"
 #include "span/span.h"
@@ -49,6 +51,8 @@ struct sink_wire {
 struct outputs {
 	struct sink_conf sink;
 	bool otlp_content_given; /* else the OTLP file gets what is kept */
+	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];
+	size_t n_endpoints;
 	const char *record_file;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;

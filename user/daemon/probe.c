@@ -46,6 +46,8 @@
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_RESTARTS   3
+#define EXPORT_AGAIN_NS 10000000000ull /* between two starts of an exporter that ends by itself */
+#define EXPORT_END_NS   4000000000ull  /* after sink has ended, for exporters to send what they can */
 #define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
 #define JUDGE_WINDOW_NS 1000000000ull
 #define HEAR_MAX        1024 /* messages of a role in one go: it cannot keep us from all else */
@@ -60,6 +62,11 @@ struct child {
 	unsigned restarts;
 };
 
+struct export_child {
+	struct child child;
+	uint64_t again_at; /* when it is started again */
+};
+
 struct probe {
 	const struct outputs *out;
 	struct loader *loader; /* NULL when replaying */
@@ -71,6 +78,7 @@ struct probe {
 	bool status_unsent;
 	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
+	struct export_child exports[EXPORT_ENDPOINTS_MAX];
 	int link[2]; /* decode's end, sink's end */
 	int journal_fd, recording_fd, file;
 	struct journal *journal;
@@ -174,6 +182,24 @@ static int start_sink(struct probe *p)
 	return err;
 }
 
+/* Nobody waits for it: it begins where it left off, and capture does not need it. */
+static void start_export(struct probe *p, size_t i)
+{
+	struct export_child *e = &p->exports[i];
+	struct export_conf conf = {.endpoint = p->out->endpoints[i],
+				   .store_dir = p->out->sink.store_dir,
+				   .uid = p->out->uid,
+				   .gid = p->out->gid};
+	struct buf wire = {0};
+
+	export_conf_encode(&wire, &conf);
+	e->again_at = clock_boot_ns() + EXPORT_AGAIN_NS;
+	e->child.pid = spawn_role("export", e->child.sock[1]);
+	if (e->child.pid < 0 || msg_send(e->child.sock[0], MSG_CONF, buf_slice(&wire), NULL, 0))
+		log_warn("cannot start an exporter");
+	buf_release(&wire);
+}
+
 /* Waits until a role just started is ready. False, said why, when it is not. */
 static bool wait_ready(struct probe *p, struct child *c)
 {
@@ -231,6 +257,15 @@ static bool start_roles(struct probe *p)
 		return false;
 	if (p->msg.n_fds == 1)
 		p->recording_fd = p->msg.fds[0];
+	for (size_t i = 0; i < p->out->n_endpoints; i++) {
+		p->exports[i].child.name = "export";
+		if (role_socket(p->exports[i].child.sock))
+			return false;
+		start_export(p, i);
+		if (!wait_ready(p, &p->exports[i].child))
+			return false; /* before anything is captured: it knows then from where on to export */
+		fcntl(p->exports[i].child.sock[0], F_SETFL, O_NONBLOCK);
+	}
 	err = start_decode(p);
 	if (err) {
 		log_warn("cannot start decode: %s", strerror(-err));
@@ -308,6 +343,24 @@ static void on_sink_death(struct probe *p)
 	p->status_unsent = true;
 }
 
+static void reap_exports(struct probe *p)
+{
+	for (size_t i = 0; i < p->out->n_endpoints; i++) {
+		struct export_child *e = &p->exports[i];
+		int status;
+
+		if (e->child.pid > 0 && waitpid(e->child.pid, &status, WNOHANG) == e->child.pid) {
+			e->child.pid = 0;
+			if (!e->child.done && !p->ending)
+				log_warn("an exporter ended (%s %d): starting it again; nothing is lost, its spans are in the store",
+					 WIFSIGNALED(status) ? "signal" : "status",
+					 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		}
+		if (e->child.pid == 0 && !e->child.done && !p->ending && clock_boot_ns() > e->again_at)
+			start_export(p, i);
+	}
+}
+
 static void reap(struct probe *p)
 {
 	int status;
@@ -320,6 +373,7 @@ static void reap(struct probe *p)
 		on_decode_death(p, status);
 	if (p->sink.pid > 0 && waitpid(p->sink.pid, &status, WNOHANG) == p->sink.pid)
 		on_sink_death(p);
+	reap_exports(p);
 }
 
 /* decode asks, the kernel side compares: all that a hostile decode can do is to make us deaf. */
@@ -585,6 +639,8 @@ static void turn(struct probe *p, int ms)
 	on_signals(p);
 	hear(p, &p->decode);
 	hear(p, &p->sink);
+	for (size_t i = 0; i < p->out->n_endpoints; i++)
+		hear(p, &p->exports[i].child);
 	reap(p);
 	restart_decode(p);
 	if (p->loader && clock_boot_ns() >= p->sweep_at)
@@ -623,6 +679,25 @@ static void send_end(struct probe *p)
 	p->end_sent = msg_send(p->decode.sock[0], MSG_END, slice_of(&s, sizeof(s)), NULL, 0) == 0;
 }
 
+static bool exports_run(struct probe *p)
+{
+	for (size_t i = 0; i < p->out->n_endpoints; i++)
+		if (p->exports[i].child.pid > 0 && !p->exports[i].child.done)
+			return true;
+	return false;
+}
+
+/* Everything is in the store: exporters send what they can within a few seconds; a later run sends the rest. */
+static void finish_exports(struct probe *p)
+{
+	uint64_t until = clock_boot_ns() + EXPORT_END_NS;
+
+	for (size_t i = 0; i < p->out->n_endpoints; i++)
+		msg_send(p->exports[i].child.sock[0], MSG_END, (struct slice){0}, NULL, 0);
+	while (exports_run(p) && clock_boot_ns() < until && !p->impatient)
+		turn(p, 50);
+}
+
 /* Lets decode and sink finish; only a stall ends the wait. */
 static void finish(struct probe *p)
 {
@@ -650,6 +725,7 @@ static void finish(struct probe *p)
 	if (!p->decode.done || !p->sink.done)
 		log_warn("%s %s: what it still holds is lost", p->decode.done ? "sink" : "decode",
 			 p->impatient ? "was interrupted" : "does not finish");
+	finish_exports(p);
 }
 
 static void stop_child(struct child *c)
@@ -678,6 +754,8 @@ static void tear_down(struct probe *p)
 			close(p->link[i]);
 	stop_child(&p->decode);
 	stop_child(&p->sink);
+	for (size_t i = 0; i < p->out->n_endpoints; i++)
+		stop_child(&p->exports[i].child);
 	journal_close(p->journal);
 	status_free(p->status);
 	buf_release(&p->status_json);

@@ -43,17 +43,26 @@ static const int sink_calls[] = {
     SC(clock_nanosleep), SC(nanosleep), SC(prlimit64), SC(getppid), SC(sched_yield),
 };
 
+static const int network_calls[] = {
+    SC(socket),      SC(socketpair),  SC(connect),  SC(bind),      SC(getsockopt), SC(setsockopt),      SC(getsockname),
+    SC(getpeername), SC(sendto),      SC(recvfrom), SC(sendmmsg),  SC(recvmmsg),   SC(shutdown),        SC(pipe2),
+    SC(eventfd2),    SC(clone),       SC(clone3),   SC(set_robust_list), SC(sched_getaffinity), SC(rt_sigaction),
+    SC(epoll_create1), SC(epoll_ctl), SC(epoll_wait), SC(epoll_pwait), SC(select), SC(pselect6), SC(getuid), SC(dup),
+};
+
 struct table {
 	const int *calls;
 	size_t n;
 };
 
+#define TABLES   3 /* of one role, at most */
 #define TABLE(t) {t, sizeof(t) / sizeof((t)[0])}
 
-static const struct table tables[][2] = {
+static const struct table tables[][TABLES] = {
     [SANDBOX_INSPECT] = {TABLE(base_calls), TABLE(inspect_calls)},
     [SANDBOX_DECODE] = {TABLE(base_calls), TABLE(decode_calls)},
     [SANDBOX_SINK] = {TABLE(base_calls), TABLE(sink_calls)},
+    [SANDBOX_EXPORT] = {TABLE(base_calls), TABLE(sink_calls), TABLE(network_calls)},
 };
 
 static int drop_capabilities(void)
@@ -112,7 +121,7 @@ int sandbox_enter(enum sandbox_profile profile)
 	}
 	if (!err)
 		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-	for (size_t t = 0; t < 2; t++)
+	for (size_t t = 0; t < TABLES; t++)
 		for (size_t i = 0; !err && i < tables[profile][t].n; i++)
 			err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, tables[profile][t].calls[i], 0);
 	if (!err)

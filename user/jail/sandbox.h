@@ -16,6 +16,7 @@ enum sandbox_profile {
 	SANDBOX_INSPECT, /* memory and its socket only: parses hostile ELF files */
 	SANDBOX_DECODE,  /* also threads, clocks, and writing to descriptors it was given */
 	SANDBOX_SINK,    /* also files */
+	SANDBOX_EXPORT,  /* files, the network, and the threads that look up host names */
 };
 
 #define SANDBOX_UID 65534 /* nobody: for roles that own no file */

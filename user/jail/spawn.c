@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "daemon/daemon.h"
+#include "daemon/exporter.h"
 #include "jail/spawn.h"
 
 const struct role roles[] = {
     {"inspect", inspect_main},
     {"decode", decode_main},
     {"sink", sink_main},
+    {"export", exporter_main},
     {NULL, NULL},
 };
 

@@ -20,7 +20,6 @@ struct otlp_client {
 	bool (*go_on)(void *ctx);
 	void *ctx;
 	struct buf answer, packed;
-	uint64_t sent;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -102,11 +101,6 @@ void otlp_client_free(struct otlp_client *c)
 	buf_release(&c->answer);
 	buf_release(&c->packed);
 	free(c);
-}
-
-uint64_t otlp_client_sent(const struct otlp_client *c)
-{
-	return c->sent;
 }
 
 /* RFC 1952. False: it did not work, so the body goes as it is. */
@@ -201,7 +195,7 @@ void otlp_client_post(struct otlp_client *c, struct slice body, struct otlp_resu
 	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)wire.n);
 	c->error[0] = '\0';
 	CURLcode code = curl_easy_perform(c->curl);
-	c->sent += wire.n;
+	ret->sent = wire.n;
 	if (code == CURLE_OK)
 		curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &ret->status);
 	if (code == CURLE_ABORTED_BY_CALLBACK) {

@@ -42,6 +42,7 @@ struct otlp_result {
 	enum otlp_outcome outcome;
 	long status;          /* of HTTP; 0: there was no answer */
 	uint64_t rejected;    /* spans, of OTLP_TAKEN */
+	uint64_t sent;        /* bytes of the body, as compressed */
 	uint64_t retry_after; /* ns that the endpoint asks for; 0: it does not say */
 	struct buf message;   /* what it said, or why there was no answer; cut, from the network: to be escaped */
 };
@@ -52,7 +53,6 @@ struct otlp_client;
 struct otlp_client *otlp_client_new(const struct otlp_endpoint *e, bool (*go_on)(void *ctx), void *ctx, struct buf *ret_error);
 /* *ret is the caller's, its message reused. */
 void otlp_client_post(struct otlp_client *c, struct slice body, struct otlp_result *ret);
-uint64_t otlp_client_sent(const struct otlp_client *c); /* bytes of bodies, as compressed */
 void otlp_client_free(struct otlp_client *c); /* accepts NULL */
 
 #endif

@@ -25,6 +25,8 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 	int r = store_open(conf->store_dir, STORE_WRITE, &st, &message);
 	if (r == 0)
 		r = store_capture_begin(st, conf->instance, conf->command, now_wall());
+	if (r == 0)
+		r = store_capture_content(st, conf->content);
 	if (r == 0) {
 		*ret_state = st;
 		return 0;

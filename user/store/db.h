@@ -52,6 +52,9 @@ enum stmt {
 	STMT_HEAD_PUT,
 	STMT_HEAD_TRIM,
 	STMT_HEADS,
+	STMT_FEED,
+	STMT_FEED_NEWEST,
+	STMT_CAPTURE_CONTENT,
 	STMT_N
 };
 
@@ -99,6 +102,12 @@ int schema_allow_shrinking(struct store *st);
 void db_forget(struct store *st);
 /* write.c: an audit event in the open transaction. */
 int db_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail);
+
+/* query.c: a span from a row that begins with these columns. */
+#define DB_SPAN_COLUMNS                                                                                      \
+	"id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status, status_message, attributes, seq"
+#define DB_SPAN_SEQ 11
+int db_read_span(struct store *st, sqlite3_stmt *q, struct span *s);
 
 /* heads.c: in the open transaction. */
 int heads_put(struct store *st, const struct store_head *v, size_t n);

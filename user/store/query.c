@@ -255,7 +255,7 @@ static void copy_blob(void *to, size_t n, sqlite3_stmt *q, int i)
 		memcpy(to, sqlite3_column_blob(q, i), n);
 }
 
-static int read_span(struct store *st, sqlite3_stmt *q, struct span *s)
+int db_read_span(struct store *st, sqlite3_stmt *q, struct span *s)
 {
 	copy_blob(s->id, sizeof(s->id), q, 0);
 	copy_blob(s->trace, sizeof(s->trace), q, 1);
@@ -270,7 +270,7 @@ static int read_span(struct store *st, sqlite3_stmt *q, struct span *s)
 	if ((unsigned)s->kind >= SPAN_KINDS || (unsigned)s->status > SPAN_ERROR ||
 	    span_json_read(s, db_column(q, 10)))
 		return db_fail(st, -EBADMSG, "the store '%s' holds a span that cannot be read", st->dir);
-	return values_get(st, sqlite3_column_int64(q, 11), s);
+	return values_get(st, sqlite3_column_int64(q, DB_SPAN_SEQ), s);
 }
 
 int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, size_t *ret_n)
@@ -280,8 +280,7 @@ int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, si
 	int r = 0, step = SQLITE_DONE;
 	sqlite3_stmt *q = db_stmt(
 	    st, STMT_SPANS,
-	    "SELECT id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status, status_message,"
-	    " attributes, seq FROM span WHERE trace=? ORDER BY start_ns, kind, id");
+	    "SELECT " DB_SPAN_COLUMNS " FROM span WHERE trace=? ORDER BY start_ns, kind, id");
 
 	if (!q)
 		return db_errno(st->db);
@@ -289,7 +288,7 @@ int store_spans(struct store *st, const uint8_t trace[16], struct span **ret, si
 	while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
 		xgrow(&v, &cap, n + 1, sizeof(*v));
 		v[n] = (struct span){0};
-		r = read_span(st, q, &v[n++]);
+		r = db_read_span(st, q, &v[n++]);
 	}
 	if (r == 0)
 		r = done(st, q, step);

@@ -53,8 +53,11 @@ static int measure(struct store *st, uint64_t *ret_used, int64_t *ret_free)
 static int find_oldest(struct store *st, int64_t before, struct victim *v)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_OLDEST,
+	                          /* The newest span stays: its number is never given again (feed.h). */
 	                          "SELECT id, trace FROM trace WHERE end_wall_ns < ?1"
-	                          " AND (ended OR coalesce(capture, 0) <> ?2) ORDER BY end_wall_ns LIMIT 1");
+	                          " AND (ended OR coalesce(capture, 0) <> ?2)"
+	                          " AND trace.trace <> (SELECT trace FROM span ORDER BY seq DESC LIMIT 1)"
+	                          " ORDER BY end_wall_ns LIMIT 1");
 
 	if (!q)
 		return db_errno(st->db);

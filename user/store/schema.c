@@ -49,6 +49,7 @@ static const char *const steps[STORE_SCHEMA] = {
     " detail TEXT NOT NULL" /* JSON object */
     ");",
 
+    "ALTER TABLE capture ADD COLUMN content INTEGER;" /* enum content_level; NULL: not known */
     "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE attribute (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
     "CREATE TABLE trace (" /* one conversation, or spans that belong to none */

@@ -67,6 +67,8 @@ int store_status(const char *dir, struct buf *out, pid_t *ret_writer, struct buf
 
 /* Writing. Spans belong to the capture begun last. */
 int store_capture_begin(struct store *st, const uint8_t instance[16], const char *command, uint64_t wall_ns);
+/* The level at which its spans are made: exporters hand no content on above theirs. */
+int store_capture_content(struct store *st, enum content_level level);
 int store_insert(struct store *st, const struct span *s); /* 1: a span of this id is there already, ignored */
 int store_commit(struct store *st);
 

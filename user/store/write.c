@@ -135,6 +135,22 @@ static int put_trace(struct store *st, const struct span *s, int64_t *ret)
 	return r ? drop(st, r) : 0;
 }
 
+int store_capture_content(struct store *st, enum content_level level)
+{
+	int r = begin(st);
+	sqlite3_stmt *q;
+
+	if (r)
+		return r;
+	q = db_stmt(st, STMT_CAPTURE_CONTENT, "UPDATE capture SET content=?1 WHERE id=?2");
+	if (!q)
+		return drop(st, db_errno(st->db));
+	sqlite3_bind_int(q, 1, (int)level);
+	sqlite3_bind_int64(q, 2, st->capture);
+	r = run(st, q);
+	return r ? r : store_commit(st);
+}
+
 int store_insert(struct store *st, const struct span *s)
 {
 	int r = begin(st);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "cmd/otlp_options.h"
+
+#define TIMEOUT_MS 10000 /* the default of the specification */
+#define TRACES     "/v1/traces"
+
+static const struct otlp_endpoint unset = {.encoding = OTLP_PROTOBUF, .profile = OTLP_COMMON, .gzip = true,
+					   .timeout_ms = TIMEOUT_MS};
+
+/* What is said before the first URL, from where each endpoint begins. */
+static struct otlp_endpoint *defaults(void)
+{
+	static struct otlp_endpoint d;
+
+	if (!d.timeout_ms)
+		d = unset;
+	return &d;
+}
+
+static bool is_url(const char *s)
+{
+	return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0;
+}
+
+/* With the path of traces, unless it ends in it. */
+static char *whole_url(const char *url)
+{
+	struct buf b = {0};
+
+	buf_adds(&b, url);
+	while (b.n && b.p[b.n - 1] == '/')
+		b.n--;
+	if (!slice_ends(buf_slice(&b), SLICE(TRACES)))
+		buf_adds(&b, TRACES);
+	char *whole = xstrdup(buf_str(&b));
+	buf_release(&b);
+	return whole;
+}
+
+static int add_endpoint(const struct cmd *cmd, struct outputs *o, char *url)
+{
+	if (o->n_endpoints == EXPORT_ENDPOINTS_MAX)
+		return cmd_usage_error(cmd, "more than %d endpoints", EXPORT_ENDPOINTS_MAX);
+	if (!is_url(url))
+		return cmd_usage_error(cmd, "'%s' is no http:// or https:// URL", url);
+	o->endpoints[o->n_endpoints] = *defaults();
+	o->endpoints[o->n_endpoints++].url = url;
+	return 0;
+}
+
+/* RFC 9110: a name is a token; a value has no control characters. */
+static bool is_header(struct slice name, struct slice value)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || strchr("\"(),/:;<=>?@[\\]{}", name.p[i]))
+			return false;
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] < ' ' && value.p[i] != '\t')
+			return false;
+	return name.n > 0;
+}
+
+static int add_header(const struct cmd *cmd, struct otlp_endpoint *e, struct slice name, struct slice value)
+{
+	struct buf b = {0};
+
+	if (!is_header(name, value))
+		return cmd_usage_error(cmd, "'%.*s' is no header: give NAME=VALUE", (int)name.n, name.p);
+	if (e->n_headers == OTLP_HEADERS_MAX)
+		return cmd_usage_error(cmd, "more than %d headers", OTLP_HEADERS_MAX);
+	buf_addf(&b, "%.*s: %.*s", (int)name.n, name.p, (int)value.n, value.p);
+	e->headers[e->n_headers++] = xstrdup(buf_str(&b));
+	buf_release(&b);
+	return 0;
+}
+
+static int set_header(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+{
+	const char *sep = strchr(s, '=');
+
+	return add_header(cmd, e, slice_of(s, sep ? (size_t)(sep - s) : 0), slice_str(sep ? sep + 1 : ""));
+}
+
+static int set_protocol(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+{
+	if (strcmp(s, "http/protobuf") == 0)
+		e->encoding = OTLP_PROTOBUF;
+	else if (strcmp(s, "http/json") == 0)
+		e->encoding = OTLP_JSON;
+	else
+		return cmd_usage_error(cmd, "'%s' is no protocol of ours: http/protobuf or http/json%s", s,
+				       strcmp(s, "grpc") == 0 ? "; a Collector takes both and speaks gRPC" : "");
+	return 0;
+}
+
+static int set_compression(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+{
+	e->gzip = strcmp(s, "gzip") == 0;
+	if (!e->gzip && strcmp(s, "none") != 0)
+		return cmd_usage_error(cmd, "'%s' is no compression of ours: gzip or none", s);
+	return 0;
+}
+
+static int set_profile(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+{
+	int profile = otlp_profile_parse(slice_str(s));
+
+	if (profile < 0)
+		return cmd_usage_error(
+		    cmd, "'%s' is no profile: plain, common, langfuse, phoenix, langsmith, signoz or tempo", s);
+	e->profile = (enum otlp_profile)profile;
+	return 0;
+}
+
+static int set_timeout(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+{
+	uint64_t ms;
+
+	if (!slice_u64(slice_str(s), &ms) || ms == 0 || ms > INT_MAX)
+		return cmd_usage_error(cmd, "'%s' is no number of milliseconds", s);
+	e->timeout_ms = (unsigned)ms;
+	return 0;
+}
+
+static int set_file(const struct cmd *cmd, const char **ret, const char *path)
+{
+	if (access(path, R_OK))
+		return cmd_usage_error(cmd, "cannot read '%s'", path);
+	*ret = path;
+	return 0;
+}
+
+bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code)
+{
+	struct otlp_endpoint *e = o->n_endpoints ? &o->endpoints[o->n_endpoints - 1] : defaults();
+
+	switch (opt) {
+	case OTLP_OPTION_URL:
+		*ret_code = add_endpoint(cmd, o, whole_url(optarg));
+		break;
+	case OTLP_OPTION_HEADER:
+		*ret_code = set_header(cmd, e, optarg);
+		break;
+	case OTLP_OPTION_PROTOCOL:
+		*ret_code = set_protocol(cmd, e, optarg);
+		break;
+	case OTLP_OPTION_PROFILE:
+		*ret_code = set_profile(cmd, e, optarg);
+		break;
+	case OTLP_OPTION_COMPRESSION:
+		*ret_code = set_compression(cmd, e, optarg);
+		break;
+	case OTLP_OPTION_CA:
+		*ret_code = set_file(cmd, &e->ca, optarg);
+		break;
+	case OTLP_OPTION_CERT:
+		*ret_code = set_file(cmd, &e->certificate, optarg);
+		break;
+	case OTLP_OPTION_KEY:
+		*ret_code = set_file(cmd, &e->key, optarg);
+		break;
+	case OTLP_OPTION_TIMEOUT:
+		*ret_code = set_timeout(cmd, e, optarg);
+		break;
+	default:
+		return false;
+	}
+	return *ret_code == 0;
+}
+
+/* OTEL_EXPORTER_OTLP_TRACES_`name`, else OTEL_EXPORTER_OTLP_`name`; NULL: neither says anything. */
+static const char *variable(const char *name, bool *ret_traces)
+{
+	char full[64];
+	const char *v;
+
+	snprintf(full, sizeof(full), "OTEL_EXPORTER_OTLP_TRACES_%s", name);
+	v = getenv(full);
+	*ret_traces = v && *v;
+	if (*ret_traces)
+		return v;
+	snprintf(full, sizeof(full), "OTEL_EXPORTER_OTLP_%s", name);
+	v = getenv(full);
+	return v && *v ? v : NULL;
+}
+
+/* W3C Baggage without properties: k=v,k=v, values percent-encoded. */
+static int add_headers(const struct cmd *cmd, struct otlp_endpoint *e, const char *list)
+{
+	struct slice rest = slice_str(list), item;
+	int code = 0;
+
+	while (code == 0 && slice_cut(&rest, ',', &item)) {
+		struct slice name, value = item;
+		struct buf plain = {0};
+
+		if (slice_trim(item).n == 0)
+			continue;
+		slice_cut(&value, '=', &name);
+		value = slice_trim(value);
+		for (size_t i = 0; i < value.n; i++) {
+			char hex[3] = {0};
+
+			if (value.p[i] == '%' && i + 2 < value.n) {
+				memcpy(hex, value.p + i + 1, 2);
+				char *end;
+				long c = strtol(hex, &end, 16);
+				if (end == hex + 2) {
+					buf_addc(&plain, (char)c);
+					i += 2;
+					continue;
+				}
+			}
+			buf_addc(&plain, value.p[i]);
+		}
+		code = add_header(cmd, e, slice_trim(name), buf_slice(&plain));
+		buf_release(&plain);
+	}
+	return code;
+}
+
+static int from_variables(const struct cmd *cmd, struct otlp_endpoint *e)
+{
+	static const struct {
+		const char *name;
+		int (*set)(const struct cmd *cmd, struct otlp_endpoint *e, const char *s);
+	} settings[] = {{"HEADERS", add_headers},
+			{"PROTOCOL", set_protocol},
+			{"COMPRESSION", set_compression},
+			{"TIMEOUT", set_timeout}};
+	const struct {
+		const char *name;
+		const char **to;
+	} files[] = {{"CERTIFICATE", &e->ca}, {"CLIENT_CERTIFICATE", &e->certificate}, {"CLIENT_KEY", &e->key}};
+	bool traces;
+	int code = 0;
+
+	for (size_t i = 0; code == 0 && i < sizeof(settings) / sizeof(settings[0]); i++) {
+		const char *v = variable(settings[i].name, &traces);
+
+		if (v)
+			code = settings[i].set(cmd, e, v);
+	}
+	for (size_t i = 0; code == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
+		const char *v = variable(files[i].name, &traces);
+
+		if (v && !*files[i].to)
+			code = set_file(cmd, files[i].to, v);
+	}
+	return code;
+}
+
+int otlp_finish(const struct cmd *cmd, struct outputs *o)
+{
+	bool traces;
+	const char *url = variable("ENDPOINT", &traces), *headers;
+	int code = 0;
+
+	if (!o->n_endpoints) {
+		if (!url)
+			return 0;
+		code = add_endpoint(cmd, o, traces ? xstrdup(url) : whole_url(url));
+		return code ? code : from_variables(cmd, &o->endpoints[0]);
+	}
+	headers = variable("HEADERS", &traces);
+	for (size_t i = 0; headers && code == 0 && i < o->n_endpoints; i++)
+		if (!o->endpoints[i].n_headers)
+			code = add_headers(cmd, &o->endpoints[i], headers);
+	return code;
+}
