@@ -103,6 +103,8 @@ backend down ok
 kill $BACKEND; wait $BACKEND 2>/dev/null || :
 "$SPANTAP" run --store "$T/down.store" -o "$T/tree" --otlp "$URL" -- "${agent[@]}" >"$T/out" 2>"$T/err" || fail "run: $(cat "$T/err")"
 [ "$(figure "$T/down.store" waiting)" -gt 8 ] || fail "nothing waits"
+"$SPANTAP" status --store "$T/down.store" >"$T/status" || :
+grep -q "! $URL/v1/traces  0 spans exported, [0-9]* wait" "$T/status" || fail "status: $(cat "$T/status")"
 OTLP_PORT=${URL##*:} "$PY" tests/fixtures/otlp_backend.py "$T/down" >"$T/down/port" 2>"$T/down/err" &
 started+=($!)
 for _ in $(seq 100); do [ ! -s "$T/down/port" ] || break; sleep 0.05; done

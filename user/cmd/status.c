@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +26,20 @@ static const char usage[] =
     "               the store, or null) and \"age\" (seconds since it changed)\n"
     "  --tsv        a line each: 'process', pid, name, executable, since, libraries, site,\n"
     "               late, TLS connections on the wire, with plaintext, alarm; 'host', name,\n"
-    "               requests, LLM calls, bytes written and read while ignored;\n"
+    "               requests, LLM calls, bytes written and read while ignored; 'export', URL,\n"
+    "               spans exported, waiting, rejected, refused, erased before they were exported,\n"
+    "               why it fails now;\n"
     "               'total', name, number\n"
     "\n"
     "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
     "was on the wire but no plaintext was seen; 4 none runs (the last one's status is\n"
     "shown); 1 there is no status, 2 wrong options.\n";
 
+#define EXPORTS_SHOWN 16 /* endpoints that were exported to, now or earlier */
+
 struct status {
-	yyjson_doc *doc;
+	yyjson_doc *doc, *exports[EXPORTS_SHOWN];
+	size_t n_exports;
 	yyjson_val *root, *probe, *decode;
 	pid_t writer;
 	uint64_t age;
@@ -202,6 +208,26 @@ static void add_totals(struct buf *out, yyjson_val *probe)
 	buf_addc(out, '\n');
 }
 
+/* The endpoints' own notes (daemon/exporter.h). */
+static void add_export(struct buf *out, yyjson_val *e)
+{
+	buf_adds(out, yyjson_is_str(get(e, "error")) ? "  ! " : "    ");
+	add_escaped(out, get(e, "url"));
+	buf_addf(out, "  %llu spans exported, %llu wait", (unsigned long long)number(e, "exported"),
+	         (unsigned long long)number(e, "waiting"));
+	if (number(e, "rejected") + number(e, "refused"))
+		buf_addf(out, ", %llu refused", (unsigned long long)(number(e, "rejected") + number(e, "refused")));
+	if (number(e, "without_content"))
+		buf_addf(out, ", %llu without content", (unsigned long long)number(e, "without_content"));
+	if (number(e, "erased_before_export"))
+		buf_addf(out, ", %llu erased before", (unsigned long long)number(e, "erased_before_export"));
+	if (yyjson_is_str(get(e, "error"))) {
+		buf_adds(out, "\n      ");
+		add_escaped(out, get(e, "error"));
+	}
+	buf_addc(out, '\n');
+}
+
 static void add_human(struct buf *out, const struct status *s)
 {
 	yyjson_val *v;
@@ -219,6 +245,10 @@ static void add_human(struct buf *out, const struct status *s)
 	if (yyjson_arr_size(get(s->decode, "hosts")))
 		buf_adds(out, "hosts\n");
 	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) add_host(out, v);
+	if (s->n_exports)
+		buf_adds(out, "exports\n");
+	for (size_t e = 0; e < s->n_exports; e++)
+		add_export(out, yyjson_doc_get_root(s->exports[e]));
 }
 
 /* --- for programs --- */
@@ -242,6 +272,17 @@ static void add_tsv_process(struct buf *out, yyjson_val *p)
 	buf_addc(out, '\n');
 }
 
+static void add_tsv_export(struct buf *out, yyjson_val *e)
+{
+	buf_adds(out, "export\t");
+	add_escaped(out, get(e, "url"));
+	buf_addf(out, "\t%llu\t%llu\t%llu\t%llu\t%llu\t", (unsigned long long)number(e, "exported"),
+	         (unsigned long long)number(e, "waiting"), (unsigned long long)number(e, "rejected"),
+	         (unsigned long long)number(e, "refused"), (unsigned long long)number(e, "erased_before_export"));
+	add_escaped(out, get(e, "error"));
+	buf_addc(out, '\n');
+}
+
 static void add_tsv(struct buf *out, const struct status *s)
 {
 	yyjson_val *v, *k;
@@ -257,6 +298,8 @@ static void add_tsv(struct buf *out, const struct status *s)
 		         (unsigned long long)number(v, "ignored_written"),
 		         (unsigned long long)number(v, "ignored_read"));
 	}
+	for (size_t e = 0; e < s->n_exports; e++)
+		add_tsv_export(out, yyjson_doc_get_root(s->exports[e]));
 	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v)
 	{
 		buf_adds(out, "total\t");
@@ -275,6 +318,9 @@ static void add_json(struct buf *out, const struct status *s)
 	else
 		yyjson_mut_obj_add_null(d, root, "writer");
 	yyjson_mut_obj_add_uint(d, root, "age", s->age);
+	yyjson_mut_val *exports = yyjson_mut_obj_add_arr(d, root, "exports");
+	for (size_t i = 0; i < s->n_exports; i++)
+		yyjson_mut_arr_append(exports, yyjson_val_mut_copy(d, yyjson_doc_get_root(s->exports[i])));
 	json_write(out, d, root);
 }
 
@@ -306,6 +352,28 @@ static int parse(int argc, char **argv, struct status_options *o)
 	return 0;
 }
 
+static void read_exports(const char *dir, struct status *ret)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	struct buf path = {0};
+
+	while (d && (entry = readdir(d)) && ret->n_exports < EXPORTS_SHOWN) {
+		struct slice name = slice_str(entry->d_name);
+
+		if (!slice_starts(name, SLICE("otlp-")) || !slice_ends(name, SLICE(".json")))
+			continue;
+		buf_clear(&path);
+		buf_addf(&path, "%s/%s", dir, entry->d_name);
+		yyjson_doc *doc = yyjson_read_file(buf_str(&path), 0, NULL, NULL);
+		if (doc)
+			ret->exports[ret->n_exports++] = doc;
+	}
+	if (d)
+		closedir(d);
+	buf_release(&path);
+}
+
 static int read_status(const char *dir, struct status *ret)
 {
 	struct buf file = {0}, error = {0};
@@ -323,6 +391,7 @@ static int read_status(const char *dir, struct status *ret)
 	ret->age = now > written ? now - written : 0;
 	ret->probe = get(ret->root, "probe");
 	ret->decode = get(ret->root, "decode");
+	read_exports(dir, ret);
 	buf_release(&file);
 	buf_release(&error);
 	return code;
@@ -359,6 +428,8 @@ static int run(int argc, char **argv)
 		code = read_status(buf_str(&dir), &s);
 	if (!code)
 		code = print(&o, &s);
+	for (size_t i = 0; i < s.n_exports; i++)
+		yyjson_doc_free(s.exports[i]);
 	yyjson_doc_free(s.doc);
 	buf_release(&dir);
 	return code;
