@@ -73,6 +73,7 @@ backend default ok
 "$SPANTAP" run --store "$T/default.store" -o "$T/tree" --otlp "$URL" -- "${agent[@]}" >"$T/out" 2>"$T/err" || fail "run: $(cat "$T/err")"
 is "default: twice" 0 "$(arrived default "$T/default.store")"
 ! grep -q 'hello there' "$T/default/taken.jsonl" || fail "text left the host"
+grep -q '\[withheld\]' "$T/default/taken.jsonl" || fail "no shape of the text"
 
 # Every failure in turn; nothing is lost, and what comes twice is exactly what was answered too late.
 backend worst "503 cut 429:1 lost 401 413:3 ok slow:100 partial ok"

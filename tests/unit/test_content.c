@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "span/content.h"
+#include "span/lower.h"
 
 /* ---- the schemas ---- */
 
@@ -184,6 +185,38 @@ static void end(struct built *b)
 	arena_release(&b->a);
 }
 
+/* What was made at `level`, lowered: valid, and without text where the level below has none. */
+static void check_lowered(enum content_level level, struct slice in, struct slice out, struct slice sys)
+{
+	static const enum attr_key keys[] = {ATTR_INPUT_MESSAGES, ATTR_OUTPUT_MESSAGES, ATTR_SYSTEM_INSTRUCTIONS};
+
+	for (int to = CONTENT_NONE; to < (int)level; to++) {
+		struct span s = {.kind = SPAN_CHAT};
+		struct built b;
+		const struct attr *a;
+
+		begin(&b, (enum content_level)to);
+		span_set_str(&s, ATTR_INPUT_MESSAGES, in);
+		span_set_str(&s, ATTR_OUTPUT_MESSAGES, out);
+		span_set_str(&s, ATTR_SYSTEM_INSTRUCTIONS, sys);
+		span_set_str(&s, ATTR_PROVIDER_NAME, SLICE("p"));
+		span_lower(&s, &b.c, level);
+		assert_non_null(span_get(&s, ATTR_PROVIDER_NAME));
+		for (size_t i = 0; i < 3; i++) {
+			a = span_get(&s, keys[i]);
+			assert_int_equal(a != NULL, to != CONTENT_NONE);
+			if (!a)
+				continue;
+			bool ok = i == 2 ? valid_parts(parse(&b, a->str)) : valid_messages(parse(&b, a->str), i == 1);
+			if (!ok || (to == CONTENT_SHAPE && slice_find(a->str, SLICE(CANARY))))
+				fail_msg("%s lowered to %s: %.*s", content_level_name(level),
+				         content_level_name((enum content_level)to), (int)a->str.n, a->str.p);
+		}
+		span_release(&s);
+		end(&b);
+	}
+}
+
 static void check_part(enum content_level level, const struct llm_part *part, const char *what)
 {
 	struct llm_part parts[2] = {*part, *part};
@@ -208,11 +241,45 @@ static void check_part(enum content_level level, const struct llm_part *part, co
 			         (int)b.json.n, b.json.p);
 		if (level == CONTENT_SHAPE && slice_find(b.json, SLICE(CANARY)))
 			fail_msg("shape shows text: %.*s", (int)b.json.n, b.json.p);
+		check_lowered(level, in, out, sys);
 	}
 	end(&b);
 }
 
 /* ---- tests ---- */
+
+/* The shape of what was kept is the shape that would have been made. */
+static void lowered_is_made(void **state)
+{
+	struct llm_part parts[] = {{.kind = LLM_TEXT, .text = SLICE("some words")},
+	                           {.kind = LLM_REASONING, .text = SLICE("")},
+	                           {.kind = LLM_TOOL_CALL, .id = SLICE("c1"), .name = SLICE("bash"), .text = SLICE("{\"a\":1}")},
+	                           {.kind = LLM_TOOL_RESULT, .id = SLICE("c1"), .text = SLICE("done"), .is_error = true},
+	                           {.kind = LLM_MEDIA, .name = SLICE("image/png"), .text = SLICE("https://x/y")}};
+	struct llm_message m = {.role = SLICE("user"), .parts = parts, .n_parts = 5};
+	struct llm_messages ms = {&m, 1};
+	struct span s = {.kind = SPAN_CHAT};
+	struct built full, shape;
+
+	(void)state;
+	begin(&full, CONTENT_FULL);
+	begin(&shape, CONTENT_SHAPE);
+	span_set_str(&s, ATTR_INPUT_MESSAGES, content_messages(&full.c, &full.a, &ms, false, false));
+	span_set_str(&s, ATTR_TOOL_CALL_RESULT, SLICE("done"));
+	span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, (struct slice[]){SLICE("ls")}, 1);
+	s.status_message = SLICE("no such file");
+	span_lower(&s, &shape.c, CONTENT_FULL);
+	struct slice made = content_messages(&shape.c, &shape.a, &ms, false, false);
+	yyjson_val *a = parse(&full, span_get(&s, ATTR_INPUT_MESSAGES)->str), *b = parse(&shape, made);
+	assert_true(yyjson_equals(a, b));
+	assert_true(slice_eq(span_get(&s, ATTR_TOOL_CALL_RESULT)->str, content_result(&shape.c, &shape.a, SLICE("done"))));
+	assert_null(span_get(&s, ATTR_PROCESS_COMMAND_ARGS));
+	assert_null(s.status_message.p);
+	span_release(&s);
+	end(&full);
+	end(&shape);
+}
+
 
 static void every_part_at_every_level(void **state)
 {
@@ -430,6 +497,7 @@ static void huge_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(lowered_is_made),
 	    cmocka_unit_test(every_part_at_every_level),
 	    cmocka_unit_test(messages_without_parts_and_roles),
 	    cmocka_unit_test(finish_reasons),

@@ -21,6 +21,7 @@
 #include "jail/spawn.h"
 #include "sink/otlp_json.h"
 #include "sink/otlp_proto.h"
+#include "span/lower.h"
 #include "store/feed.h"
 
 #define LOOK_MS    500                    /* between two looks for new spans */
@@ -32,6 +33,7 @@ struct exporter {
 	struct export_conf conf;
 	struct store *store;
 	struct otlp_client *client;
+	struct content content; /* of what leaves the host */
 	struct otlp_json *json;
 	struct otlp_proto *proto;
 	uint64_t cursor; /* the number of the last span that is done with */
@@ -149,13 +151,17 @@ static bool go_on(void *ctx)
 
 static bool may_show(const struct exporter *x, const struct store_fed *s)
 {
-	return !x->strip && s->content != CONTENT_NONE && x->conf.endpoint.content >= s->content;
+	return !x->strip && s->content != CONTENT_NONE;
 }
 
 static void add_span(struct exporter *x, struct store_fed *s)
 {
 	enum otlp_profile profile = x->conf.endpoint.profile;
 
+	if (s->content > x->content.level) {
+		span_lower(&s->span, &x->content, s->content);
+		s->content = x->content.level;
+	}
 	if (x->strip)
 		span_set_bool(&s->span, ATTR_CONTENT_DROPPED, true);
 	if (x->json)
@@ -354,6 +360,7 @@ static void set_up(struct exporter *x)
 		x->json = otlp_json_new(name);
 	else
 		x->proto = otlp_proto_new(name);
+	content_init(&x->content, x->conf.endpoint.content);
 	x->limit = EXPORT_SPANS_MAX;
 }
 

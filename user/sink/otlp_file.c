@@ -8,9 +8,7 @@
  * the caller hands the spans over again.  The file is locked, so that nobody
  * else's lines are cut.  What went into a pipe or device cannot be taken back.
  *
- * Content is all or nothing here: what a span carries cannot be reduced
- * afterwards.  Attributes with content, and the status text, are written when
- * the spans were made at a level that otlp_file_content allows, else dropped.
+ * Where otlp_file_content is below the level of the spans, a copy is lowered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +21,16 @@
 #include "base/alloc.h"
 #include "sink/otlp_json.h"
 #include "sink/sink.h"
+#include "span/lower.h"
 
 #define BATCH_SPANS_MAX 512 /* on one line; a commit ends the line, too */
 
 struct otlp_file {
 	int fd;
-	bool content, regular;
+	bool regular;
+	enum content_level made; /* of the spans */
+	struct content content;  /* of the file */
+	struct buf copy;
 	off_t committed; /* size of the file at the last commit */
 	int batch_error; /* -errno of a write since then: the batch is gone */
 	struct otlp_json *json;
@@ -72,7 +74,8 @@ static int open_file(const struct sink_conf *conf, void **ret_state, const char 
 	f->fd = fd;
 	f->regular = regular;
 	f->committed = regular ? lseek(fd, 0, SEEK_END) : 0;
-	f->content = conf->content != CONTENT_NONE && conf->otlp_file_content >= conf->content;
+	f->made = conf->content;
+	content_init(&f->content, conf->otlp_file_content);
 	f->json = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
 	*ret_state = f;
 	return 0;
@@ -110,7 +113,20 @@ static int add_span(void *state, const struct span *s)
 
 	if (!f || f->batch_error)
 		return f ? f->batch_error : 0;
-	otlp_json_add(f->json, s, f->content, OTLP_PLAIN);
+	if (f->content.level < f->made) {
+		struct span lowered;
+
+		buf_clear(&f->copy);
+		span_encode(&f->copy, s);
+		int err = span_decode(buf_slice(&f->copy), &lowered);
+		if (err)
+			return err;
+		span_lower(&lowered, &f->content, f->made);
+		otlp_json_add(f->json, &lowered, f->content.level != CONTENT_NONE, OTLP_PLAIN);
+		span_release(&lowered);
+	} else {
+		otlp_json_add(f->json, s, f->made != CONTENT_NONE, OTLP_PLAIN);
+	}
 	return otlp_json_count(f->json) < BATCH_SPANS_MAX ? 0 : flush(f);
 }
 
@@ -145,6 +161,7 @@ static void close_file(void *state)
 
 	if (!f)
 		return;
+	buf_release(&f->copy);
 	otlp_json_free(f->json);
 	buf_release(&f->line);
 	close(f->fd);
