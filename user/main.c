@@ -9,7 +9,7 @@
 #include "sink/otlp_json.h"
 
 static const struct cmd *const commands[] = {
-    &cmd_run,  &cmd_record, &cmd_ls,     &cmd_show,   &cmd_top,    &cmd_stats,
+    &cmd_run,  &cmd_record, &cmd_ls,   &cmd_show,   &cmd_search, &cmd_top,    &cmd_stats,
     &cmd_cost, &cmd_diff,   &cmd_export, &cmd_status, &cmd_replay, &cmd_doctor,
 };
 

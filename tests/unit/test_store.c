@@ -456,7 +456,8 @@ static void test_capture_through_sink(void **state)
 	                     number("SELECT json_extract(counters, '$.lost_bytes') FROM capture") == 12,
 	                 1);
 	assert_int_equal(number("SELECT count(*) FROM audit_event WHERE kind='loss'"), 2);
-	assert_int_equal(number("SELECT count(*) FROM audit_event"), 4);
+	assert_int_equal(number("SELECT count(*) FROM audit_event WHERE kind='config'"), 1);
+	assert_int_equal(number("SELECT count(*) FROM audit_event"), 5);
 	assert_int_equal(number("SELECT capture FROM span"), 1);
 
 	sink = &conf;

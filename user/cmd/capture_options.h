@@ -7,7 +7,8 @@
 
 #define CAPTURE_OPTIONS                                                                                              \
 	OUTPUT_OPTIONS, {"record", required_argument, NULL, 'r'}, {"http", required_argument, NULL, 'H'},            \
-	    {"no-uretprobe", no_argument, NULL, 'R'}
+	    {"no-uretprobe", no_argument, NULL, 'R'}, {"retain-days", required_argument, NULL, 'D'},               \
+	    {"retain-size", required_argument, NULL, 'Z'}
 
 #define CAPTURE_USAGE                                                                                                \
 	OUTPUT_USAGE "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"        \
@@ -16,6 +17,9 @@
 		     "                        bytes only counted (default: all for run, llm for record)\n"           \
 		     "  --no-uretprobe        no return probes: returns are read at the functions' return\n"         \
 		     "                        instructions (chosen by itself where return probes would harm)\n"      \
+		     "  --retain-days N       erase conversations that ended more than N days ago (default 0: never)\n"   \
+		     "  --retain-size BYTES   when the store is larger, erase the oldest conversations; K, M, G and T\n" \
+		     "                        may follow the number, 0: never (default 8G)\n"                          \
 		     "  --verbose             say what is attached\n"
 
 /* Handles one of CAPTURE_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */

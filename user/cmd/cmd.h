@@ -21,7 +21,7 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cmd cmd_run, cmd_record, cmd_ls, cmd_show, cmd_top, cmd_stats, cmd_cost, cmd_diff, cmd_export,
+extern const struct cmd cmd_run, cmd_record, cmd_ls, cmd_show, cmd_search, cmd_top, cmd_stats, cmd_cost, cmd_diff, cmd_export,
     cmd_status, cmd_replay, cmd_doctor;
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };

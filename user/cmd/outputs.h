@@ -11,6 +11,8 @@
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
 	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
 
+#define RETAIN_BYTES (8ull << 30) /* default of --retain-size */
+
 #define OUTPUT_USAGE                                                                                                 \
 	"  -o FILE               the tree goes to FILE instead of stderr\n"                                          \
 	"  --store DIR           where spans are kept (default: spantap in the user's XDG state directory)\n"        \

@@ -76,7 +76,7 @@ static const char *command_line(char *const *argv)
 
 static int run(int argc, char **argv)
 {
-	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED}}};
+	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .retain_bytes = RETAIN_BYTES}}};
 	const char *user = NULL;
 	int opt, code = 0;
 

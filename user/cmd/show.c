@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cmd/call_ref.h"
@@ -10,11 +11,14 @@
 #include "store/messages.h"
 #include "store/store.h"
 
+#define INDENT 4
+
 struct show_options {
 	const char *store, *id;
 	enum cmd_format format;
 	uint64_t call; /* 0: the whole conversation */
 	bool waterfall;
+	bool raw;      /* the request of the call, as it was sent */
 };
 
 struct trace {
@@ -78,14 +82,14 @@ static void add_json(struct buf *out, const struct trace *t)
 /* One call in full */
 
 /* Each line of `text` on a line of its own, indented and escaped. */
-static void add_lines(struct buf *out, struct slice text)
+static void add_lines(struct buf *out, size_t indent, struct slice text)
 {
 	struct slice rest = text, line;
 
 	while (slice_cut(&rest, '\n', &line)) {
 		if (line.n && line.p[line.n - 1] == '\r')
 			line.n--;
-		buf_adds(out, line.n ? "    " : "");
+		buf_addf(out, "%*s", line.n ? (int)indent : 0, "");
 		text_escape(out, line);
 		buf_addc(out, '\n');
 	}
@@ -116,7 +120,7 @@ static void add_part(void *ctx, struct slice type, struct slice label, struct sl
 		text_line(out, label, 100);
 		buf_adds(out, label.n ? ":\n" : "\n");
 	}
-	add_lines(out, content);
+	add_lines(out, INDENT, content);
 }
 
 static void add_section(struct buf *out, const struct span *s, enum attr_key key, const char *heading)
@@ -128,7 +132,7 @@ static void add_section(struct buf *out, const struct span *s, enum attr_key key
 		return;
 	buf_addf(out, "\n== %s\n", heading);
 	if (!messages_walk(a->str, &events, out))
-		add_lines(out, a->str);
+		add_lines(out, INDENT, a->str);
 }
 
 static void add_value(struct buf *out, const struct attr *a)
@@ -167,7 +171,7 @@ static void add_call(struct buf *out, const struct span *s)
 	}
 	if (s->status_message.n) {
 		buf_adds(out, "\n== error\n");
-		add_lines(out, s->status_message);
+		add_lines(out, INDENT, s->status_message);
 	}
 	add_section(out, s, ATTR_TOOL_DEFINITIONS, "tools");
 	add_section(out, s, ATTR_SYSTEM_INSTRUCTIONS, "system");
@@ -191,6 +195,30 @@ static int print(const struct show_options *o, const struct trace *t)
 	else
 		add_tree(&out, t, o->waterfall);
 	int r = cmd_output(&cmd_show, &out);
+	buf_release(&out);
+	return r;
+}
+
+/* The body of a request. A terminal would obey what an agent or a tool put into it. */
+static int show_raw(const struct show_options *o, struct store *st)
+{
+	uint8_t trace[16], span[8];
+	struct buf body = {0}, out = {0};
+	int r = store_find(st, slice_str(o->id), trace);
+
+	if (r == 0)
+		r = store_call(st, trace, o->call, span);
+	if (r == 0)
+		r = store_value(st, span, ATTR_REQUEST_BODY, &body);
+	if (r)
+		r = cmd_failed(&cmd_show, "%s", store_error(st));
+	else if (isatty(STDOUT_FILENO)) {
+		add_lines(&out, 0, buf_slice(&body));
+		r = cmd_output(&cmd_show, &out);
+	} else {
+		r = cmd_output(&cmd_show, &body);
+	}
+	buf_release(&body);
 	buf_release(&out);
 	return r;
 }
@@ -223,7 +251,8 @@ static int parse(int argc, char **argv, struct show_options *o)
 	static const struct option longs[] = {
 	    {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
 	    {"tsv", no_argument, NULL, 't'},         {"call", required_argument, NULL, 'c'},
-	    {"waterfall", no_argument, NULL, 'w'},   {0},
+	    {"waterfall", no_argument, NULL, 'w'},   {"raw", no_argument, NULL, 'r'},
+	    {0},
 	};
 	int c;
 
@@ -239,9 +268,13 @@ static int parse(int argc, char **argv, struct show_options *o)
 			o->format = CMD_TSV;
 		else if (c == 'w')
 			o->waterfall = true;
+		else if (c == 'r')
+			o->raw = true;
 		else if (!slice_u64(slice_str(optarg), &o->call) || o->call == 0)
 			return cmd_usage_error(&cmd_show, "'%s' is no number of a call", optarg);
 	}
+	if (o->raw && (!o->call || o->format != CMD_HUMAN))
+		return cmd_usage_error(&cmd_show, "--raw goes with --call N, without --json and --tsv");
 	if (optind == argc)
 		return cmd_usage_error(&cmd_show, "which conversation? give its id");
 	if (optind + 1 < argc)
@@ -259,7 +292,7 @@ static int run(int argc, char **argv)
 	if (r)
 		return r == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
 	struct store *st = cmd_store(&cmd_show, o.store, &dir);
-	r = st ? show(&o, st) : CMD_FAILED;
+	r = !st ? CMD_FAILED : o.raw ? show_raw(&o, st) : show(&o, st);
 	store_close(st);
 	buf_release(&dir);
 	return r;
@@ -269,12 +302,14 @@ const struct cmd cmd_show = {
     .name = "show",
     .summary = "show one conversation as a tree, or one of its calls in full",
     .usage =
-        "usage: spantap show ID [--call N | --waterfall] [--store DIR] [--json | --tsv]\n"
+        "usage: spantap show ID [--call N [--raw] | --waterfall] [--store DIR] [--json | --tsv]\n"
         "\n"
         "Shows one conversation as a tree or along time, or one of its calls in full.  ID is the beginning\n"
         "of an id that 'spantap ls' prints, or of the agent's own conversation id.\n"
         "\n"
         "  --call N     call #N of the tree in full: parameters, tools, system, messages, answer\n"
+        "  --raw        the body of its request, byte by byte as it was sent, but for what was\n"
+        "               masked (none with --content full); escaped if stdout is a terminal\n"
         "  --waterfall  along time: where a turn went, to the model, to tools, to waiting for\n"
         "               them to begin, or to the agent itself\n"
         "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"

@@ -32,7 +32,7 @@ static const char usage[] =
     "               'total', name, number\n"
     "\n"
     "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
-    "was on the wire but no plaintext was seen; 4 none runs (the last one's status is\n"
+    "was on the wire but no plaintext was seen, or what is captured cannot be written; 4 none runs (the last one's status is\n"
     "shown); 1 there is no status, 2 wrong options.\n";
 
 #define EXPORTS_SHOWN 16 /* endpoints that were exported to, now or earlier */
@@ -40,7 +40,7 @@ static const char usage[] =
 struct status {
 	yyjson_doc *doc, *exports[EXPORTS_SHOWN];
 	size_t n_exports;
-	yyjson_val *root, *probe, *decode;
+	yyjson_val *root, *probe, *decode, *failing;
 	pid_t writer;
 	uint64_t age;
 };
@@ -228,6 +228,23 @@ static void add_export(struct buf *out, yyjson_val *e)
 	buf_addc(out, '\n');
 }
 
+static void add_failing(struct buf *out, const struct status *s)
+{
+	yyjson_val *k, *v;
+	size_t i, max;
+
+	yyjson_obj_foreach(s->failing, i, max, k, v)
+	{
+		buf_adds(out, "! ");
+		add_escaped(out, k);
+		uint64_t since = number(v, "since"), now = (uint64_t)time(NULL);
+		buf_addf(out, " has not been written for %llu s, spans are kept and tried again: ",
+		         (unsigned long long)(now > since ? now - since : 0));
+		add_escaped(out, get(v, "error"));
+		buf_addc(out, '\n');
+	}
+}
+
 static void add_human(struct buf *out, const struct status *s)
 {
 	yyjson_val *v;
@@ -238,6 +255,8 @@ static void add_human(struct buf *out, const struct status *s)
 	if (s->writer)
 		buf_addf(out, ", written by process %d", (int)s->writer);
 	buf_addf(out, " (last change %llu s ago)\n", (unsigned long long)s->age);
+	if (s->writer)
+		add_failing(out, s);
 	add_totals(out, s->probe);
 	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v) add_process(out, v);
 	if (number(s->probe, "omitted"))
@@ -392,6 +411,7 @@ static int read_status(const char *dir, struct status *ret)
 	ret->probe = get(ret->root, "probe");
 	ret->decode = get(ret->root, "decode");
 	read_exports(dir, ret);
+	ret->failing = get(ret->root, "failing");
 	buf_release(&file);
 	buf_release(&error);
 	return code;
@@ -411,7 +431,9 @@ static int print(const struct status_options *o, const struct status *s)
 	buf_release(&out);
 	if (code)
 		return code;
-	return !s->writer ? STATUS_NONE : number(s->probe, "alarms") ? STATUS_ALARM : CMD_OK;
+	if (!s->writer)
+		return STATUS_NONE;
+	return number(s->probe, "alarms") || yyjson_obj_size(s->failing) ? STATUS_ALARM : CMD_OK;
 }
 
 static int run(int argc, char **argv)

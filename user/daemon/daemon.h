@@ -44,6 +44,7 @@ struct sink_wire {
 	int columns;
 	bool color;
 	enum content_level otlp_file_content, content;
+	uint64_t retain_age_ns, retain_bytes;
 	uint8_t instance[16];
 };
 

@@ -23,10 +23,12 @@
 #include "jail/message.h"
 #include "jail/sandbox.h"
 #include "jail/spawn.h"
+#include "store/json_text.h"
 #include "store/store.h"
 
 #define COMMIT_NS    500000000  /* spans are durable at most this long after they came */
 #define RETRY_NS     2000000000 /* after an exporter failed */
+#define REST_NS      60000000000 /* between two looks for work that can wait */
 #define SEEN_MAX     1000000   /* span ids remembered, to drop what comes twice */
 #define SPAN_MAX     (256u << 20)
 #define EXPORTERS    8
@@ -35,6 +37,9 @@ struct exporter {
 	const struct sink_ops *ops;
 	void *state;
 	bool failed;  /* the operator has been told */
+	bool rest_failed; /* of that, too */
+	uint64_t failing_since; /* s since the epoch; 0: it works */
+	struct buf error;       /* why it does not */
 	int refused;  /* -errno of a span that it did not take since the last commit */
 };
 
@@ -51,9 +56,11 @@ struct sink_process {
 	uint64_t received, acknowledged; /* serials */
 	uint64_t dirty_since;   /* 0: nothing to commit */
 	uint64_t retry_at;      /* 0: no exporter has failed */
+	uint64_t rest_at;       /* when to look again for work that can wait */
 	uint64_t unreadable;    /* spans that could not be decoded */
 	struct buf status[2];   /* by enum status_part: the last JSON object of each */
 	bool status_due;        /* to be written */
+	bool failing;           /* some exporter is */
 	bool synced;            /* a RESET came: parts before it belong to our predecessor */
 	bool ended;
 	struct sink_summary summary;
@@ -73,7 +80,9 @@ void sink_wire_encode(struct buf *out, const struct outputs *o)
 			      .columns = o->sink.columns,
 			      .color = o->sink.color,
 			      .otlp_file_content = o->sink.otlp_file_content,
-			      .content = o->sink.content};
+			      .content = o->sink.content,
+			      .retain_age_ns = o->sink.retain_age_ns,
+			      .retain_bytes = o->sink.retain_bytes};
 	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
 				       o->record_file};
 
@@ -119,6 +128,8 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->sink.color = w.color;
 	o->sink.content = w.content;
 	o->sink.otlp_file_content = w.otlp_file_content;
+	o->sink.retain_age_ns = w.retain_age_ns;
+	o->sink.retain_bytes = w.retain_bytes;
 	memcpy(o->sink.instance, w.instance, sizeof(w.instance));
 }
 
@@ -150,14 +161,32 @@ static int open_recording(const char *path)
 	return fd;
 }
 
+static uint64_t now_wall(void)
+{
+	return (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
+}
+
+/* Said once, until it works again; the status says it all the time. */
 static void exporter_failed(struct exporter *e, int err)
 {
 	const char *error = e->ops->error ? e->ops->error(e->state) : NULL;
 
 	if (!e->failed)
-		log_warn("%s: cannot write: %s; spans are kept and tried again", e->ops->name,
-			 error ? error : strerror(-err));
+		log_warn("%s: cannot write: %s; spans are kept and tried again%s", e->ops->name,
+			 error ? error : strerror(-err),
+			 err == -ENOSPC ? ": make room on its file system" : "");
+	if (!e->failed)
+		e->failing_since = now_wall() / 1000000000;
+	buf_clear(&e->error);
+	buf_adds(&e->error, error ? error : strerror(-err));
 	e->failed = true;
+}
+
+static void exporter_works(struct exporter *e)
+{
+	if (e->failed)
+		log_warn("%s: writes again", e->ops->name);
+	e->failed = false;
 }
 
 /* What exporter `i` was given since the last acknowledgement is not durable: it has to have it again. */
@@ -182,7 +211,7 @@ static void acknowledge(struct sink_process *sp)
 /* Makes everything durable and says so; what failed is asked for again after RETRY_NS. */
 static bool commit(struct sink_process *sp)
 {
-	bool all = true;
+	bool all = true, failing = sp->failing;
 
 	for (size_t i = 0; i < sp->n_exporters; i++) {
 		struct exporter *e = &sp->exporters[i];
@@ -192,9 +221,13 @@ static bool commit(struct sink_process *sp)
 			exporter_failed(e, err ? err : e->refused);
 			forget(sp, i);
 			all = false;
+		} else {
+			exporter_works(e);
 		}
 		e->refused = 0;
 	}
+	sp->failing = !all;
+	sp->status_due |= sp->failing != failing;
 	if (all) {
 		acknowledge(sp);
 		return true;
@@ -206,6 +239,7 @@ static bool commit(struct sink_process *sp)
 static void retry(struct sink_process *sp)
 {
 	sp->retry_at = 0;
+	sp->n_pending = 0; /* all of it comes again */
 	sp->dirty_since = clock_boot_ns();
 	sp->synced = false; /* decode begins anew with a RESET */
 	msg_send(sp->link, MSG_HELLO, (struct slice){0}, NULL, 0);
@@ -282,11 +316,44 @@ static void on_status(struct sink_process *sp, enum status_part part)
 	yyjson_doc_free(doc);
 }
 
-/* Readers see the old file or the new one. It says nothing that has to survive the host: no fsync(2). */
+static bool write_at(const char *path, int flags, const struct buf *text)
+{
+	int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+	bool whole = fd >= 0 && pwrite(fd, text->p, text->n, 0) == (ssize_t)text->n && ftruncate(fd, (off_t)text->n) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return whole;
+}
+
+/* Which exporters cannot write, since when (s since the epoch), and why. */
+static void add_failing(struct sink_process *sp, struct buf *text)
+{
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *failing = yyjson_mut_obj(d);
+
+	for (size_t i = 0; i < sp->n_exporters; i++) {
+		struct exporter *e = &sp->exporters[i];
+
+		if (!e->failed)
+			continue;
+		yyjson_mut_val *o = yyjson_mut_obj_add_obj(d, failing, e->ops->name);
+		yyjson_mut_obj_add_uint(d, o, "since", e->failing_since);
+		yyjson_mut_obj_add_val(d, o, "error", json_text(d, buf_slice(&e->error)));
+	}
+	char *json = yyjson_mut_val_write(failing, 0, NULL);
+	buf_addf(text, ",\"failing\":%s", json ? json : "null");
+	free(json);
+	yyjson_mut_doc_free(d);
+}
+
+/*
+ * Readers see the old file or the new one. It says nothing that has to survive the host: no fsync(2).
+ * On a full disk there is no room for a new one; then the old one is written over, which takes none.
+ */
 static void write_status(struct sink_process *sp)
 {
 	static const char *const names[] = {[STATUS_PROBE] = "probe", [STATUS_DECODE] = "decode"};
-	uint64_t wall = (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
 	struct buf path = {0}, temporary = {0}, text = {0};
 
 	sp->status_due = false;
@@ -294,19 +361,16 @@ static void write_status(struct sink_process *sp)
 		return;
 	buf_addf(&path, "%s/" STORE_STATUS, sp->conf.store_dir);
 	buf_addf(&temporary, "%s.new", buf_str(&path));
-	buf_addf(&text, "{\"written\":%llu", (unsigned long long)(wall / 1000000000));
+	buf_addf(&text, "{\"written\":%llu", (unsigned long long)(now_wall() / 1000000000));
+	add_failing(sp, &text);
 	for (size_t i = 0; i < 2; i++) {
 		buf_addf(&text, ",\"%s\":", names[i]);
 		buf_addslice(&text, sp->status[i].n ? buf_slice(&sp->status[i]) : SLICE("null"));
 	}
 	buf_adds(&text, "}\n");
-	int fd = open(buf_str(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0) {
-		bool whole = write(fd, text.p, text.n) == (ssize_t)text.n;
-
-		close(fd);
-		if (!whole || rename(buf_str(&temporary), buf_str(&path)))
-			unlink(buf_str(&temporary));
+	if (!write_at(buf_str(&temporary), O_CREAT | O_TRUNC, &text) || rename(buf_str(&temporary), buf_str(&path))) {
+		unlink(buf_str(&temporary));
+		write_at(buf_str(&path), 0, &text);
 	}
 	buf_release(&path);
 	buf_release(&temporary);
@@ -349,6 +413,34 @@ static bool hear_probe(struct sink_process *sp)
 	return err == -EAGAIN;
 }
 
+/* A step of what can wait: texts that are too old, files that can become smaller. */
+static void rest(struct sink_process *sp, uint64_t now)
+{
+	bool more = false;
+
+	if (now < sp->rest_at)
+		return;
+	for (size_t i = 0; i < sp->n_exporters; i++) {
+		struct exporter *e = &sp->exporters[i];
+		int r = e->ops->rest ? e->ops->rest(e->state) : 0;
+
+		if (r < 0 && !e->rest_failed)
+			log_warn("%s: cannot keep to its limits: %s", e->ops->name,
+				 e->ops->error ? e->ops->error(e->state) : strerror(-r));
+		e->rest_failed = r < 0;
+		more |= r > 0;
+	}
+	sp->rest_at = more ? now : now + REST_NS;
+}
+
+/* ms until there is something to do without being told. */
+static int patience(const struct sink_process *sp, uint64_t now)
+{
+	if (sp->dirty_since)
+		return COMMIT_NS / 1000000 / 4;
+	return sp->rest_at > now ? (int)((sp->rest_at - now) / 1000000 + 1) : 0;
+}
+
 static void run(struct sink_process *sp)
 {
 	bool orphaned = false;
@@ -358,7 +450,7 @@ static void run(struct sink_process *sp)
 				       {.fd = orphaned ? -1 : ROLE_SOCKET, .events = POLLIN}};
 		int err;
 
-		poll(fds, 2, sp->dirty_since ? (int)(COMMIT_NS / 1000000 / 4) : -1);
+		poll(fds, 2, patience(sp, clock_boot_ns()));
 		err = msg_recv(sp->link, &sp->msg);
 		if (err == 0)
 			on_message(sp);
@@ -369,6 +461,8 @@ static void run(struct sink_process *sp)
 			retry(sp);
 		else if (sp->dirty_since && !sp->retry_at && (err == -EAGAIN || now - sp->dirty_since > COMMIT_NS))
 			commit(sp);
+		if (!sp->dirty_since)
+			rest(sp, now);
 		if (!orphaned && fds[1].revents && !hear_probe(sp))
 			orphaned = true; /* decode ends by itself; its end of the link closes then */
 		if (sp->status_due)

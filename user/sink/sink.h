@@ -19,6 +19,7 @@ struct sink_conf {
 	enum content_level content;   /* the level at which the spans were made: nothing above it can be in them */
 	bool color;                   /* stderr is a terminal that shows colours */
 	int columns;                  /* width of the terminal, 80 when unknown */
+	uint64_t retain_age_ns, retain_bytes; /* struct store_limits; 0: no limit */
 	const char *command;          /* what was run, already masked, for the heading; NULL for replay */
 	uint8_t instance[16];
 };
@@ -41,6 +42,11 @@ struct sink_ops {
 	 * When it fails, nothing since the last commit is kept: the caller hands it over again.
 	 */
 	int (*commit)(void *state);
+	/*
+	 * Work that can wait, a small step of it, called while there is nothing to commit; NULL: there is none.
+	 * 1: there is more, 0: not for the time being, or -errno.
+	 */
+	int (*rest)(void *state);
 	/* The capture has ended; `s` may be NULL. */
 	int (*finish)(void *state, const struct sink_summary *s);
 	void (*close)(void *state); /* accepts NULL */

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "sink/sink.h"
 #include "sink/summary.h"
+#include "store/json_text.h"
 #include "store/store.h"
 
 #define COUNTERS_MAX 32
@@ -12,6 +14,27 @@
 static uint64_t now_wall(void)
 {
 	return (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
+}
+
+struct store_sink {
+	struct store *st;
+	struct store_limits limits;
+	struct store_erased erased;
+	uint64_t failing_since; /* ns since the epoch; 0: it works */
+	struct buf failure;     /* why it did not */
+};
+
+/* What the capture was told to keep, and how long. */
+static int record_conf(struct store *st, const struct sink_conf *conf)
+{
+	struct buf detail = {0};
+
+	buf_addf(&detail, "{\"content\":\"%s\",\"retain_age_ns\":%llu,\"retain_bytes\":%llu}",
+	         content_level_name(conf->content), (unsigned long long)conf->retain_age_ns,
+	         (unsigned long long)conf->retain_bytes);
+	int r = store_audit(st, now_wall(), "config", buf_slice(&detail));
+	buf_release(&detail);
+	return r ? r : store_commit(st);
 }
 
 static int open_store(const struct sink_conf *conf, void **ret_state, const char **ret_error)
@@ -27,8 +50,13 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 		r = store_capture_begin(st, conf->instance, conf->command, now_wall());
 	if (r == 0)
 		r = store_capture_content(st, conf->content);
+	if (r == 0)
+		r = record_conf(st, conf);
 	if (r == 0) {
-		*ret_state = st;
+		struct store_sink *s = xcalloc(1, sizeof(*s));
+
+		*s = (struct store_sink){.st = st, .limits = {conf->retain_age_ns, conf->retain_bytes}};
+		*ret_state = s;
 		return 0;
 	}
 	if (st)
@@ -38,41 +66,92 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 	return r;
 }
 
-static int add_span(void *state, const struct span *s)
+static int add_span(void *state, const struct span *span)
 {
-	int r = state ? store_insert(state, s) : 0;
+	struct store_sink *s = state;
+	int r = s ? store_insert(s->st, span) : 0;
 
 	return r < 0 ? r : 0;
 }
 
-static int commit(void *state)
+/* It works again: from when to when it did not is kept. */
+static int record_failure(struct store_sink *s)
 {
-	return state ? store_commit(state) : 0;
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *o = yyjson_mut_obj(d);
+
+	yyjson_mut_obj_add_uint(d, o, "since_wall_ns", s->failing_since);
+	yyjson_mut_obj_add_val(d, o, "error", json_text(d, buf_slice(&s->failure)));
+	char *json = yyjson_mut_val_write(o, 0, NULL);
+	int r = store_audit(s->st, now_wall(), "degraded", slice_str(json ? json : "{}"));
+	free(json);
+	yyjson_mut_doc_free(d);
+	return r;
 }
 
-static int finish(void *state, const struct sink_summary *s)
+static int commit(void *state)
 {
+	struct store_sink *s = state;
+	bool recovering = s && s->failing_since;
+
+	if (!s)
+		return 0;
+	if (recovering)
+		record_failure(s); /* if it fails, so does the commit */
+	int r = store_commit(s->st);
+	if (r && !recovering)
+		s->failing_since = now_wall();
+	if (r) {
+		buf_clear(&s->failure);
+		buf_adds(&s->failure, store_error(s->st));
+	} else {
+		s->failing_since = 0;
+	}
+	return r;
+}
+
+static int rest(void *state)
+{
+	struct store_sink *s = state;
+
+	return s ? store_retain(s->st, &s->limits, now_wall(), &s->erased) : 0;
+}
+
+static int finish(void *state, const struct sink_summary *sum)
+{
+	struct store_sink *s = state;
 	struct store_counter v[COUNTERS_MAX];
 	size_t n = 0;
 
-	if (!state)
+	if (!s)
 		return 0;
-	for (size_t i = 0; s && i < n_summary_defs && n < COUNTERS_MAX - 1; i++)
-		v[n++] =
-		    (struct store_counter){summary_defs[i].name, summary_value(s, i), summary_defs[i].words};
-	if (s)
-		v[n++] = (struct store_counter){"no_tls", s->no_tls, false};
-	return store_capture_end(state, now_wall(), v, n);
+	for (size_t i = 0; sum && i < n_summary_defs && n < COUNTERS_MAX - 4; i++)
+		v[n++] = (struct store_counter){summary_defs[i].name, summary_value(sum, i),
+		                                summary_defs[i].words};
+	if (sum)
+		v[n++] = (struct store_counter){"no_tls", sum->no_tls, false};
+	v[n++] = (struct store_counter){"erased_conversations", s->erased.conversations, false};
+	v[n++] = (struct store_counter){"erased_spans", s->erased.spans, false};
+	v[n++] = (struct store_counter){"erased_blocks", s->erased.blocks, false};
+	return store_capture_end(s->st, now_wall(), v, n);
 }
 
 static void close_store(void *state)
 {
-	store_close(state);
+	struct store_sink *s = state;
+
+	if (!s)
+		return;
+	store_close(s->st);
+	buf_release(&s->failure);
+	free(s);
 }
 
 static const char *error(void *state)
 {
-	return state ? store_error(state) : NULL;
+	struct store_sink *s = state;
+
+	return s ? store_error(s->st) : NULL;
 }
 
 const struct sink_ops sink_store = {
@@ -80,6 +159,7 @@ const struct sink_ops sink_store = {
     .open = open_store,
     .span = add_span,
     .commit = commit,
+    .rest = rest,
     .finish = finish,
     .close = close_store,
     .error = error,

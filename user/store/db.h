@@ -71,7 +71,11 @@ struct store {
 	struct values *values;           /* of a writer */
 	struct values_read *values_read; /* NULL: nothing read yet */
 	struct map *texts;               /* of a writer: what was indexed last (search.c) */
-	bool unmerged;                   /* erased words are still in the index (retain.c) */
+	/* retain.c: */
+	int64_t to_erase;   /* bytes, while the store is larger than it may be */
+	bool unmerged;      /* erased words are still in the index */
+	bool merge_due;     /* it is being merged */
+	uint64_t merged_ns; /* when it was last */
 	struct buf error;
 	sqlite3_stmt *stmts[STMT_N];
 };

@@ -14,6 +14,9 @@
 #define FREE_STEP  256 /* pages given back to the file system in one step: 1 MiB, a few ms */
 #define FREE_KEPT  64  /* pages that may stay free: the next batch takes them */
 #define MERGE_STEP 500 /* pages of the index that are merged in one step */
+#define MERGE_NS   3600000000000ull
+#define SHARE                                                                                                \
+	4 /* bytes that become free for a byte of text, at most: the index of random words. Less: again */
 
 struct victim {
 	int64_t id;
@@ -73,6 +76,11 @@ static int find_oldest(struct store *st, int64_t before, struct victim *v)
 	return step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : db_error(st, "cannot read the store");
 }
 
+/*
+ * Over the limit of size, conversations go until a tenth less than it is in
+ * use, by an estimate: what they took of the index becomes free later, when it
+ * is merged.  Then it is measured again.  1: found.
+ */
 static int find_victim(struct store *st, const struct store_limits *l, uint64_t wall_ns, uint64_t used,
                        struct victim *v)
 {
@@ -82,9 +90,15 @@ static int find_victim(struct store *st, const struct store_limits *l, uint64_t 
 		v->reason = "age";
 		r = find_oldest(st, (int64_t)(wall_ns - l->age_ns), v);
 	}
-	if (r == 0 && l->bytes && used > l->bytes) {
+	if (r)
+		return r;
+	if (l->bytes && used > l->bytes && st->to_erase <= 0)
+		st->to_erase = (int64_t)(used - (l->bytes - l->bytes / 10));
+	if (st->to_erase > 0) {
 		v->reason = "size";
 		r = find_oldest(st, INT64_MAX, v);
+		if (r == 0)
+			st->to_erase = 0;
 	}
 	return r;
 }
@@ -100,7 +114,7 @@ static int run(struct store *st, enum stmt which, const char *sql, int64_t id)
 }
 
 struct dead {
-	int64_t num;
+	int64_t num, bytes;
 	bool indexed;
 };
 
@@ -108,8 +122,8 @@ struct dead {
 static int get_used(struct store *st, int64_t trace, struct dead **ret, size_t *ret_n)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_USED,
-	                          "SELECT block, coalesce((SELECT indexed FROM block WHERE num=block), 0)"
-	                          " FROM used WHERE trace=?");
+	                          "SELECT num, length(bytes), indexed FROM used JOIN block ON num=block"
+	                          " WHERE trace=?");
 	size_t cap = 0;
 	int step;
 
@@ -118,7 +132,8 @@ static int get_used(struct store *st, int64_t trace, struct dead **ret, size_t *
 	sqlite3_bind_int64(q, 1, trace);
 	while ((step = sqlite3_step(q)) == SQLITE_ROW) {
 		xgrow(ret, &cap, *ret_n + 1, sizeof(**ret));
-		(*ret)[(*ret_n)++] = (struct dead){sqlite3_column_int64(q, 0), sqlite3_column_int(q, 1) != 0};
+		(*ret)[(*ret_n)++] = (struct dead){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1),
+		                                   sqlite3_column_int(q, 2) != 0};
 	}
 	sqlite3_reset(q);
 	return step == SQLITE_DONE ? 0 : db_error(st, "cannot read the store");
@@ -146,7 +161,8 @@ static int keep_unused(struct store *st, struct dead *v, size_t *n)
 	return 0;
 }
 
-static int erase_blocks(struct store *st, int64_t trace, struct store_erased *sum)
+/* *bytes: what was stored of them. */
+static int erase_blocks(struct store *st, int64_t trace, struct store_erased *sum, int64_t *bytes)
 {
 	struct dead *v = NULL;
 	size_t n = 0;
@@ -161,6 +177,8 @@ static int erase_blocks(struct store *st, int64_t trace, struct store_erased *su
 		r = v[i].indexed ? search_erase(st, v[i].num) : 0;
 		st->unmerged |= v[i].indexed;
 	}
+	for (size_t i = 0; i < n; i++)
+		*bytes += v[i].bytes;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = run(st, STMT_BLOCK_DROP, "DELETE FROM block WHERE num=?", v[i].num);
 	sum->blocks += n;
@@ -201,11 +219,12 @@ static int record(struct store *st, const struct victim *v, uint64_t wall_ns, co
 static int erase(struct store *st, const struct victim *v, uint64_t wall_ns, struct store_erased *sum)
 {
 	struct store_erased e = {.conversations = 1};
+	int64_t bytes = 0;
 	int r = db_exec(st, "BEGIN IMMEDIATE");
 
 	if (r)
 		return r;
-	r = erase_blocks(st, v->id, &e);
+	r = erase_blocks(st, v->id, &e, &bytes);
 	if (r == 0)
 		r = erase_rows(st, v->id, &e);
 	if (r == 0)
@@ -222,14 +241,22 @@ static int erase(struct store *st, const struct victim *v, uint64_t wall_ns, str
 	blocks_forget(st->blocks);
 	values_read_forget(st->values_read);
 	map_release(st->texts); /* the number of the row may be given to another conversation */
+	if (st->to_erase > 0) {
+		st->to_erase -= SHARE * bytes + 400 * (int64_t)e.blocks + 500 * (int64_t)e.spans;
+		st->merge_due |= st->to_erase <= 0;
+	}
 	sum->conversations += e.conversations;
 	sum->spans += e.spans;
 	sum->blocks += e.blocks;
 	return 0;
 }
 
-/* Erased words stay in the index, marked as erased, until its parts are merged into one. 1: more to do. */
-static int merge(struct store *st)
+/*
+ * Erased words stay in the index, marked as erased, until its parts are merged
+ * into one, which writes all of it: in steps, and once an hour, or when there
+ * has to be room.  1: more to do.
+ */
+static int merge(struct store *st, uint64_t wall_ns)
 {
 	char sql[80];
 	int before = sqlite3_total_changes(st->db);
@@ -239,8 +266,11 @@ static int merge(struct store *st)
 	int r = db_exec(st, sql);
 	if (r)
 		return r;
-	st->unmerged = sqlite3_total_changes(st->db) - before >= 2;
-	return st->unmerged;
+	if (sqlite3_total_changes(st->db) - before >= 2)
+		return 1;
+	st->unmerged = st->merge_due = false;
+	st->merged_ns = wall_ns;
+	return 0;
 }
 
 static int shrink(struct store *st, int64_t free_pages)
@@ -261,19 +291,23 @@ int store_retain(struct store *st, const struct store_limits *limits, uint64_t w
 	struct victim v = {0};
 	uint64_t used = 0;
 	int64_t free_pages = 0;
+	int r;
 
 	if (st->in_batch || st->batch_error)
 		return 0;
-	int r = measure(st, &used, &free_pages);
+	if (st->merge_due) {
+		r = merge(st, wall_ns);
+		return r < 0 ? r : 1;
+	}
+	r = measure(st, &used, &free_pages);
 	if (r == 0)
 		r = find_victim(st, limits, wall_ns, used, &v);
-	if (r == 1) {
+	if (r == 1)
 		r = erase(st, &v, wall_ns, sum);
+	if (r || v.id)
 		return r ? r : 1;
-	}
-	if (r == 0 && st->unmerged)
-		r = merge(st) ?: free_pages > FREE_KEPT;
-	else if (r == 0 && free_pages > FREE_KEPT)
-		r = shrink(st, free_pages);
-	return r;
+	st->merge_due = st->unmerged && (!st->merged_ns || wall_ns - st->merged_ns > MERGE_NS);
+	if (st->merge_due)
+		return 1;
+	return free_pages > FREE_KEPT ? shrink(st, free_pages) : 0;
 }

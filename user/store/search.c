@@ -14,16 +14,12 @@
 #define DEPTH_MAX 32        /* of strings within arguments and results */
 #define TEXTS_MAX 65536     /* texts remembered as indexed: 4 MiB */
 
-bool search_wants(enum attr_key key)
-{
-	return key == ATTR_INPUT_MESSAGES || key == ATTR_OUTPUT_MESSAGES || key == ATTR_TOOL_CALL_ARGUMENTS ||
-	       key == ATTR_TOOL_CALL_RESULT;
-}
-
 /* Arguments and results of tools stand in the messages as well; those of MCP requests may not. */
-static bool wanted(const struct span *s, enum attr_key key)
+bool search_wants(const struct span *s, enum attr_key key)
 {
-	return s->kind == SPAN_MCP || key == ATTR_INPUT_MESSAGES || key == ATTR_OUTPUT_MESSAGES;
+	if (key == ATTR_TOOL_CALL_ARGUMENTS || key == ATTR_TOOL_CALL_RESULT)
+		return s->kind == SPAN_MCP;
+	return s->kind == SPAN_CHAT && (key == ATTR_INPUT_MESSAGES || key == ATTR_OUTPUT_MESSAGES);
 }
 
 static void add_string(struct buf *out, yyjson_val *v)
@@ -153,7 +149,7 @@ int search_add(struct store *st, const struct span *s, enum attr_key key, const 
 	struct buf text = {0};
 	int r = 0;
 
-	if (b->indexed || !wanted(s, key))
+	if (b->indexed || !search_wants(s, key))
 		return 0;
 	text_of(&text, piece);
 	if (text.n && !said_before(st, trace, buf_slice(&text)))
@@ -197,6 +193,7 @@ struct searching {
 	struct buf match; /* the query as FTS5 wants it */
 	bool phrases;     /* words in a row: each text is looked at */
 	sqlite3_stmt *put, *snippet, *candidates;
+	struct map found; /* conversation and text: two pieces may say the same */
 	struct store_hit *v;
 	size_t n;
 };
@@ -284,7 +281,7 @@ static int read_query(struct searching *s, struct slice query, struct buf *words
 }
 
 /* The place in the text where the query matches; *ret absent when it does not. */
-static int look_at(struct searching *s, int64_t num, struct slice *ret)
+static int look_at(struct searching *s, int64_t num, struct slice *ret, struct block_hash *ret_text)
 {
 	struct buf text = {0};
 	struct slice piece;
@@ -294,6 +291,7 @@ static int look_at(struct searching *s, int64_t num, struct slice *ret)
 	if (r == 0) {
 		text_of(&text, piece);
 		r = put_one(s, buf_slice(&text));
+		*ret_text = block_hash(s->st, buf_slice(&text));
 	}
 	if (r == 0) {
 		sqlite3_bind_text64(s->snippet, 1, s->match.p, s->match.n, SQLITE_STATIC, SQLITE_UTF8);
@@ -305,25 +303,38 @@ static int look_at(struct searching *s, int64_t num, struct slice *ret)
 	return r;
 }
 
+static bool is_known(struct searching *s, const void *trace, struct block_hash text)
+{
+	uint8_t key[16 + sizeof(text)];
+
+	memcpy(key, trace, 16);
+	memcpy(key + 16, &text, sizeof(text));
+	return map_put(&s->found, key, sizeof(key), s) != NULL;
+}
+
 /* A hit for each conversation that has the piece. */
-static int add_hits(struct searching *s, int64_t num, struct slice snippet)
+static int add_hits(struct searching *s, int64_t num, struct slice snippet, struct block_hash text)
 {
 	sqlite3_stmt *q =
 	    db_stmt(s->st, STMT_SEARCH_USERS,
-	            "SELECT span.trace, span.id, span.start_wall_ns, span.kind FROM used"
+	            "SELECT span.trace, span.id, span.start_wall_ns, span.kind,"
+	            " CASE WHEN span.kind=2 THEN (SELECT count(*) FROM span AS c WHERE c.trace=span.trace AND"
+	            " c.kind=2 AND (c.start_ns, c.id) <= (span.start_ns, span.id)) END FROM used"
 	            " JOIN span ON span.seq=used.span WHERE used.block=? ORDER BY used.trace DESC");
 
 	if (!q)
 		return db_errno(s->st->db);
 	sqlite3_bind_int64(q, 1, num);
 	while (s->n < s->limit && sqlite3_step(q) == SQLITE_ROW) {
-		if (sqlite3_column_bytes(q, 0) != 16 || sqlite3_column_bytes(q, 1) != 8)
+		if (sqlite3_column_bytes(q, 0) != 16 || sqlite3_column_bytes(q, 1) != 8 ||
+		    is_known(s, sqlite3_column_blob(q, 0), text))
 			continue;
 		struct store_hit *h = arena_push(s->a, &s->v, &s->n, sizeof(*h));
 		memcpy(h->trace, sqlite3_column_blob(q, 0), 16);
 		memcpy(h->span, sqlite3_column_blob(q, 1), 8);
 		h->start_wall = (uint64_t)sqlite3_column_int64(q, 2);
 		h->kind = (enum span_kind)sqlite3_column_int(q, 3);
+		h->call = (uint64_t)sqlite3_column_int64(q, 4);
 		h->snippet = snippet;
 	}
 	sqlite3_reset(q);
@@ -338,10 +349,11 @@ static int collect(struct searching *s, struct slice words)
 	while (r == 0 && s->n < s->limit && (step = sqlite3_step(s->candidates)) == SQLITE_ROW) {
 		int64_t num = sqlite3_column_int64(s->candidates, 0);
 		struct slice snippet;
+		struct block_hash text;
 
-		r = look_at(s, num, &snippet);
+		r = look_at(s, num, &snippet, &text);
 		if (r == 0 && (snippet.p || !s->phrases))
-			r = add_hits(s, num, snippet);
+			r = add_hits(s, num, snippet, text);
 	}
 	return r                                           ? r
 	       : step == SQLITE_DONE || step == SQLITE_ROW ? 0
@@ -370,6 +382,7 @@ int store_search(struct store *st, struct slice query, size_t limit, struct aren
 	sqlite3_finalize(s.put);
 	sqlite3_finalize(s.snippet);
 	sqlite3_finalize(s.candidates);
+	map_release(&s.found);
 	buf_release(&words);
 	buf_release(&s.match);
 	if (r == 0) {

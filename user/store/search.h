@@ -23,8 +23,8 @@ struct block;
  */
 #define SEARCH_RULES 1
 
-/* Whether values of this attribute are searched in spans of some kind. */
-bool search_wants(enum attr_key key);
+/* Whether this text of the span is searched. */
+bool search_wants(const struct span *s, enum attr_key key);
 
 /* The piece of `s` is new in its conversation (by its row): indexes it unless its text is. 0 or -errno. */
 int search_add(struct store *st, const struct span *s, enum attr_key key, const struct block *b,

@@ -33,7 +33,7 @@ void span_json_write(struct buf *out, const struct span *s)
 	yyjson_mut_val *obj = yyjson_mut_obj(doc);
 
 	for (size_t i = 0; i < s->n_attrs; i++) {
-		yyjson_mut_val *v = value_is(&s->attrs[i]) ? NULL : value(doc, &s->attrs[i]);
+		yyjson_mut_val *v = value_is(s, &s->attrs[i]) ? NULL : value(doc, &s->attrs[i]);
 
 		if (v)
 			yyjson_mut_obj_add_val(doc, obj, attr_defs[s->attrs[i].key].name, v);

@@ -104,7 +104,7 @@ struct store_erased {
  * the index, or gives some free pages back to the file system.  What another
  * conversation uses too stays, and so does what is still open: the
  * conversations of the present capture that have not ended.  Erased pages are
- * overwritten.  1: there is more to do; 0: nothing; or -errno.  Adds to *sum;
+ * overwritten, words leave the index within an hour.  1: there is more to do; 0: nothing; or -errno.  Adds to *sum;
  * each conversation is an audit event.
  */
 int store_retain(struct store *st, const struct store_limits *limits, uint64_t wall_ns,
@@ -178,6 +178,7 @@ int store_value(struct store *st, const uint8_t span[8], enum attr_key key, stru
 struct store_hit {
 	uint8_t trace[16], span[8]; /* the first span of the conversation that has the text */
 	enum span_kind kind;
+	uint64_t call; /* its number in the conversation, as store_call() counts; 0: it is no call */
 	uint64_t start_wall;
 	struct slice snippet; /* of the text, raw: the caller escapes */
 };

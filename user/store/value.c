@@ -69,10 +69,10 @@ void values_free(struct values *v)
 	free(v);
 }
 
-bool value_is(const struct attr *a)
+bool value_is(const struct span *s, const struct attr *a)
 {
 	return attr_defs[a->key].type == ATTR_STR &&
-	       (a->n_cuts || a->str.n > INLINE_MAX || attr_defs[a->key].local || search_wants(a->key));
+	       (a->n_cuts || a->str.n > INLINE_MAX || attr_defs[a->key].local || search_wants(s, a->key));
 }
 
 static struct slice piece(const struct attr *a, size_t i, size_t n)
@@ -203,7 +203,7 @@ static int put_piece(struct writing *w, size_t i)
 	struct slice text = piece(w->a, i, w->list.n);
 	struct block b;
 
-	if (text.n <= SHORT_PIECE && !search_wants(w->a->key)) {
+	if (text.n <= SHORT_PIECE && !search_wants(w->s, w->a->key)) {
 		number_put(&w->out, (uint64_t)text.n << 2 | 2);
 		buf_addslice(&w->out, text);
 		return 0;
@@ -285,7 +285,7 @@ int values_put(struct store *st, const struct span *s, int64_t span, int64_t tra
 	int r = 0;
 
 	for (size_t i = 0; i < s->n_attrs && r == 0; i++)
-		if (value_is(&s->attrs[i]))
+		if (value_is(s, &s->attrs[i]))
 			r = put(st, s, &s->attrs[i], span, trace);
 	return r;
 }

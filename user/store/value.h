@@ -36,8 +36,8 @@ void values_forget(struct values *v);
 /* The spans of this conversation (by its row) are erased. */
 void values_forget_trace(struct values *v, int64_t trace);
 
-/* Whether the attribute is kept as a value, not in the JSON of its span. */
-bool value_is(const struct attr *a);
+/* Whether an attribute of `s` is kept as a value, not in the JSON of its span. */
+bool value_is(const struct span *s, const struct attr *a);
 
 /* Stores the values of `s`, whose row is `span`, in the conversation `trace`. 0 or -errno. */
 int values_put(struct store *st, const struct span *s, int64_t span, int64_t trace);
