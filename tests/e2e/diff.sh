@@ -21,24 +21,18 @@ done
 is "the same call" "whole" "$(spantap diff "$id#2" "$id#2" --tsv | awk '$1 == "cache" {print $2}')"
 is "backwards" "removed" "$(spantap diff "$id#4" "$id#3" --tsv | awk '$1 == "messages" {print $2}' | tail -1)"
 
-# The second message and a parameter are changed behind the store's back; text of the traffic tries the terminal.
-"$PY" - "$S/spantap.db" <<'EOF' || fail "cannot change the store"
-import json, sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-seq, text = db.execute("SELECT seq, attributes FROM span WHERE kind=2 ORDER BY start_ns LIMIT 1 OFFSET 2").fetchone()
-a = json.loads(text)
-m = json.loads(a["gen_ai.input.messages"])
-m[1]["parts"][0] = {"type": "text", "content": "other words\x1b]52;c;x\x07"}
-a["gen_ai.input.messages"] = json.dumps(m)
-a["gen_ai.request.temperature"] = 0.25
-db.execute("UPDATE span SET attributes=? WHERE seq=?", (json.dumps(a), seq))
-db.commit()
-EOF
-spantap diff "$id#3" >"$T/changed" || fail "diff of the changed call"
-grep -q '^cache  *broken in messages, item 2, byte 0' "$T/changed" || fail "changed: $(cat "$T/changed")"
+# Another conversation, whose prompt goes on differently and tries the terminal, with another parameter.
+"$SPANTAP" run --store "$S" -o "$T/tree" -- "$PY" tests/fixtures/agent.py --base-url "$BASE_URL" --ca "$CA_FILE" \
+	--prompt $'look away\e]52;c;x\a' >"$T/answer" || fail "run"
+other=$(spantap ls -n 1 --tsv | cut -f1)
+sqlite3 "$S/spantap.db" "UPDATE span SET attributes = json_set(attributes, '\$.\"gen_ai.request.temperature\"', 0.25)
+	WHERE hex(trace) = upper('$other') AND kind = 2"
+spantap diff "$id#1" "$other#1" >"$T/changed" || fail "diff of two conversations"
+grep -q '^cache  *broken in messages, item 2, byte 6' "$T/changed" || fail "changed: $(cat "$T/changed")"
 grep -q '^gen_ai.request.temperature: .* -> 0.25$' "$T/changed" || fail "parameter: $(cat "$T/changed")"
+grep -q '^    + look away\\x1b]52;c;x' "$T/changed" || fail "place: $(cat "$T/changed")"
 is "escape bytes" 0 "$(grep -c $'\x1b' "$T/changed")"
-spantap diff "$id#3" --json | "$PY" -c 'import json, sys
+spantap diff "$id#1" "$other#1" --json | "$PY" -c 'import json, sys
 d = json.load(sys.stdin)
 assert d["cache"]["broken"] and d["cache"]["item"] == 2, d["cache"]
 assert "gen_ai.request.temperature" in d["parameters"]
