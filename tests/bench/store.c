@@ -244,7 +244,7 @@ static void do_ls(struct store *st)
 	struct store_conversation *v;
 	size_t n;
 
-	must(st, store_conversations(st, 20, &a, &v, &n));
+	must(st, store_conversations(st, &(struct store_choice){.until = UINT64_MAX}, 20, &a, &v, &n));
 	arena_release(&a);
 }
 

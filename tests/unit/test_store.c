@@ -362,11 +362,11 @@ static void test_read_while_writing(void **state)
 	assert_int_equal(store_commit(w), 0);
 	assert_int_equal(insert(w, 2, 1, SPAN_CHAT), 0);
 	r = open_as(STORE_READ);
-	assert_int_equal(store_conversations(r, 10, &a, &v, &n), 0);
+	assert_int_equal(store_conversations(r, &(struct store_choice){.until = UINT64_MAX}, 10, &a, &v, &n), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(store_insert(r, &(struct span){.name = SLICE("x")}), -EROFS);
 	assert_int_equal(store_commit(w), 0);
-	assert_int_equal(store_conversations(r, 10, &a, &v, &n), 0);
+	assert_int_equal(store_conversations(r, &(struct store_choice){.until = UINT64_MAX}, 10, &a, &v, &n), 0);
 	assert_int_equal(n, 2);
 	store_close(w);
 	store_close(r);
@@ -402,7 +402,7 @@ static void test_conversations(void **state)
 	assert_int_equal(insert(st, 3, 99, SPAN_PROCESS), 0); /* no conversation */
 	assert_int_equal(store_commit(st), 0);
 
-	assert_int_equal(store_conversations(st, 10, &a, &v, &n), 0);
+	assert_int_equal(store_conversations(st, &(struct store_choice){.until = UINT64_MAX}, 10, &a, &v, &n), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(v[0].trace[0], 2); /* the newest first */
 	assert_int_equal(v[0].input_tokens, LLM_NONE);
@@ -417,7 +417,7 @@ static void test_conversations(void **state)
 	assert_true(slice_eq(v[1].models[0], SLICE("big,model")));
 	assert_true(slice_eq(v[1].command, SLICE("python agent.py")));
 	assert_true(slice_eq(v[1].text, SLICE("hello")));
-	assert_int_equal(store_conversations(st, 1, &a, &v, &n), 0);
+	assert_int_equal(store_conversations(st, &(struct store_choice){.until = UINT64_MAX}, 1, &a, &v, &n), 0);
 	assert_int_equal(n, 1);
 
 	uint8_t trace[16];

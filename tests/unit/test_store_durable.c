@@ -485,7 +485,7 @@ static void test_version_1(void **state)
 	assert_non_null(strstr(buf_str(&error), "next capture"));
 	int64_t rows = number("SELECT count(*) FROM span");
 	st = open_as(STORE_WRITE);
-	assert_int_equal(store_conversations(st, 10, &a, &v, &n), 0);
+	assert_int_equal(store_conversations(st, &(struct store_choice){.until = UINT64_MAX}, 10, &a, &v, &n), 0);
 	assert_int_equal(n, 1);
 	assert_true(v[0].ended && v[0].calls > 0 && v[0].text.n > 0);
 	assert_int_equal(store_find(st, v[0].id, trace), 0);

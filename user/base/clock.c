@@ -22,6 +22,11 @@ int64_t clock_realtime_offset_ns(void)
 	return now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_wall_ns(void)
+{
+	return (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
+}
+
 int clock_map_add(struct clock_map *m, uint64_t boot, int64_t offset)
 {
 	if (m->n) {

@@ -15,6 +15,7 @@
 
 uint64_t clock_boot_ns(void);
 int64_t clock_realtime_offset_ns(void); /* CLOCK_REALTIME - CLOCK_BOOTTIME, now */
+uint64_t clock_wall_ns(void);            /* ns since the epoch, now */
 
 #define CLOCK_STEP_NS     1000000 /* smaller changes of the offset are slew, not steps */
 #define CLOCK_SAMPLES_MAX 1024    /* steps remembered; the oldest is forgotten first */

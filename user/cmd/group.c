@@ -29,11 +29,6 @@ static bool parse_by(const char *s, bool tools, enum group_by *ret)
 	return false;
 }
 
-static uint64_t wall_now(void)
-{
-	return clock_boot_ns() + (uint64_t)clock_realtime_offset_ns();
-}
-
 static int parse_one(const struct cmd *cmd, int c, bool tools, struct group_options *o)
 {
 	switch (c) {
@@ -52,7 +47,7 @@ static int parse_one(const struct cmd *cmd, int c, bool tools, struct group_opti
 		return cmd_usage_error(cmd, "'%s' is nothing to group by: day, model, agent, host, %s",
 		                       optarg, tools ? "conversation or tool" : "or conversation");
 	default:
-		if (when_parse(optarg, wall_now(), c == 'S' ? &o->since : &o->until))
+		if (when_parse(optarg, clock_wall_ns(), c == 'S' ? &o->since : &o->until))
 			return 0;
 		return cmd_usage_error(cmd, "'%s' is no time: 2026-11-25, 2026-11-25T14:30 or 7d", optarg);
 	}

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <yyjson.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/figure_price.h"
 #include "cmd/json.h"
 #include "cmd/table.h"
+#include "cmd/when.h"
 #include "sink/line.h"
 #include "sink/summary.h"
 #include "sink/tree.h"
@@ -15,10 +19,26 @@
 
 #define DEFAULT_N 20
 
+#define HITS_MAX 10000 /* of --text that are looked at */
+
 struct ls_options {
 	const char *store;
 	enum cmd_format format;
 	size_t n;
+	uint64_t since, until;
+	const char *agent, *model, *host, *status, *text; /* NULL: any */
+	double min_cost;                                  /* US dollars; NAN: any */
+};
+
+/* What is asked of a conversation while the store is read. */
+struct chooser {
+	const struct ls_options *o;
+	struct store *st;
+	struct store_hit *hits; /* of --text */
+	size_t n_hits;
+	struct figure_prices prices;
+	bool host_found;
+	double usd;
 };
 
 static void add_time(struct buf *b, uint64_t wall_ns)
@@ -41,6 +61,62 @@ static const char *state(const struct store_conversation *c)
 static struct slice agent(const struct store_conversation *c)
 {
 	return c->agent.n ? c->agent : c->command.n ? c->command : SLICE("?");
+}
+
+/* Whether `word` stands in `s`, in any case. */
+static bool has(struct slice s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= s.n; i++)
+		if (strncasecmp(s.p + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+static void on_figure(void *ctx, const struct store_figure *f)
+{
+	struct chooser *c = ctx;
+	struct price p;
+
+	if (c->o->host && has(f->host, c->o->host))
+		c->host_found = true;
+	if (figure_billed(f) && figure_price(&c->prices, f, &p) == PRICE_KNOWN)
+		c->usd += p.total;
+}
+
+static bool has_model(const struct store_conversation *v, const char *word)
+{
+	for (size_t i = 0; i < v->n_models; i++)
+		if (has(v->models[i], word))
+			return true;
+	return false;
+}
+
+static bool is_hit(const struct chooser *c, const struct store_conversation *v)
+{
+	for (size_t i = 0; i < c->n_hits; i++)
+		if (memcmp(c->hits[i].trace, v->trace, sizeof(v->trace)) == 0)
+			return true;
+	return false;
+}
+
+/* The cheap questions first. */
+static bool wanted(void *ctx, const struct store_conversation *v)
+{
+	struct chooser *c = ctx;
+	const struct ls_options *o = c->o;
+
+	if ((o->agent && !has(agent(v), o->agent)) || (o->model && !has_model(v, o->model)) ||
+	    (o->status && strcmp(o->status, state(v)) != 0) || (o->text && !is_hit(c, v)))
+		return false;
+	if (!o->host && isnan(o->min_cost))
+		return true;
+	c->host_found = !o->host;
+	c->usd = 0;
+	if (store_figures_of(c->st, v->trace, on_figure, c))
+		return false;
+	return c->host_found && !(c->usd < o->min_cost);
 }
 
 /* The table: 80 columns at least, the last one takes what is left. */
@@ -139,6 +215,12 @@ static void add_tsv(struct buf *out, const struct store_conversation *c)
 	buf_addc(out, '\n');
 }
 
+static bool filtered(const struct ls_options *o)
+{
+	return o->agent || o->model || o->host || o->status || o->text || o->since ||
+	       o->until != UINT64_MAX || !isnan(o->min_cost);
+}
+
 static int print(const struct ls_options *o, const struct store_conversation *v, size_t n, const char *dir)
 {
 	struct buf out = {0};
@@ -154,7 +236,8 @@ static int print(const struct ls_options *o, const struct store_conversation *v,
 		for (size_t i = 0; i < n; i++)
 			add_tsv(&out, &v[i]);
 	} else if (n == 0) {
-		buf_addf(&out, "no conversations yet in %s\n", dir);
+		buf_addf(&out, filtered(o) ? "no such conversation in %s\n" : "no conversations yet in %s\n",
+		         dir);
 	} else {
 		add_table(&out, v, n);
 	}
@@ -163,69 +246,146 @@ static int print(const struct ls_options *o, const struct store_conversation *v,
 	return r;
 }
 
+static int parse_number(int c, struct ls_options *o)
+{
+	uint64_t n;
+	char *end;
+
+	if (c == 'n') {
+		if (!slice_u64(slice_str(optarg), &n) || n == 0)
+			return cmd_usage_error(&cmd_ls, "'%s' is no number of conversations", optarg);
+		o->n = n;
+	} else if (c == 'C') {
+		o->min_cost = strtod(optarg, &end);
+		if (end == optarg || *end || !(o->min_cost >= 0))
+			return cmd_usage_error(&cmd_ls, "'%s' is no number of dollars", optarg);
+	} else if (!when_parse(optarg, clock_wall_ns(), c == 'f' ? &o->since : &o->until)) {
+		return cmd_usage_error(&cmd_ls, "'%s' is no time: 2026-11-25, 2026-11-25T14:30 or 7d",
+		                       optarg);
+	}
+	return 0;
+}
+
+static int parse_one(int c, struct ls_options *o)
+{
+	static const char *const states[] = {"ok", "err", "part", "open"};
+
+	switch (c) {
+	case 's':
+		o->store = optarg;
+		break;
+	case 'j':
+		o->format = CMD_JSON;
+		break;
+	case 't':
+		o->format = CMD_TSV;
+		break;
+	case 'a':
+		o->agent = optarg;
+		break;
+	case 'm':
+		o->model = optarg;
+		break;
+	case 'H':
+		o->host = optarg;
+		break;
+	case 'T':
+		o->text = optarg;
+		break;
+	case 'S':
+		o->status = optarg;
+		for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+			if (strcmp(optarg, states[i]) == 0)
+				return 0;
+		return cmd_usage_error(&cmd_ls, "'%s' is no status: ok, err, part or open", optarg);
+	default:
+		return parse_number(c, o);
+	}
+	return 0;
+}
+
 static int parse(int argc, char **argv, struct ls_options *o)
 {
 	static const struct option longs[] = {
 	    {"store", required_argument, NULL, 's'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"tsv", no_argument, NULL, 't'},
+	    {"agent", required_argument, NULL, 'a'},
+	    {"model", required_argument, NULL, 'm'},
+	    {"host", required_argument, NULL, 'H'},
+	    {"status", required_argument, NULL, 'S'},
+	    {"text", required_argument, NULL, 'T'},
+	    {"since", required_argument, NULL, 'f'},
+	    {"until", required_argument, NULL, 'u'},
+	    {"min-cost", required_argument, NULL, 'C'},
 	    {0},
 	};
-	uint64_t n;
-	int c;
+	int c, r = 0;
 
-	*o = (struct ls_options){.n = DEFAULT_N};
+	*o = (struct ls_options){.n = DEFAULT_N, .until = UINT64_MAX, .min_cost = (double)NAN};
 	while ((c = cmd_option(&cmd_ls, argc, argv, "n:", longs)) != -1) {
 		if (c == CMD_OPTION_HELP || c == CMD_OPTION_WRONG)
 			return c;
-		if (c == 's')
-			o->store = optarg;
-		else if (c == 'j')
-			o->format = CMD_JSON;
-		else if (c == 't')
-			o->format = CMD_TSV;
-		else if (slice_u64(slice_str(optarg), &n) && n > 0)
-			o->n = n;
-		else
-			return cmd_usage_error(&cmd_ls, "'%s' is no number of conversations", optarg);
+		r = parse_one(c, o);
+		if (r)
+			return r;
 	}
+	if (o->since >= o->until)
+		return cmd_usage_error(&cmd_ls, "--since is not before --until");
 	if (optind < argc)
 		return cmd_usage_error(&cmd_ls, "unexpected argument '%s'", argv[optind]);
 	return 0;
 }
 
+static int read_store(const struct ls_options *o, struct store *st, const char *dir)
+{
+	struct chooser c = {.o = o, .st = st};
+	struct store_choice choice = {o->since, o->until, wanted, &c};
+	struct store_conversation *v = NULL;
+	struct arena a = {0};
+	size_t n = 0;
+	int r = 0;
+
+	if (o->text)
+		r = store_search(st, slice_str(o->text), HITS_MAX, &a, &c.hits, &c.n_hits);
+	if (r == 0)
+		r = store_conversations(st, &choice, o->n, &a, &v, &n);
+	r = r ? cmd_failed(&cmd_ls, "%s", store_error(st)) : print(o, v, n, dir);
+	figure_prices_release(&c.prices);
+	arena_release(&a);
+	return r;
+}
+
 static int run(int argc, char **argv)
 {
 	struct ls_options o;
-	struct arena a = {0};
 	struct buf dir = {0};
-	struct store_conversation *v = NULL;
-	size_t n = 0;
 	int r = parse(argc, argv, &o);
 
 	if (r)
 		return r == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
 	struct store *st = cmd_store(&cmd_ls, o.store, &dir);
-	if (!st)
-		r = CMD_FAILED;
-	else if (store_conversations(st, o.n, &a, &v, &n))
-		r = cmd_failed(&cmd_ls, "%s", store_error(st));
-	else
-		r = print(&o, v, n, buf_str(&dir));
+	r = st ? read_store(&o, st, buf_str(&dir)) : CMD_FAILED;
 	store_close(st);
 	buf_release(&dir);
-	arena_release(&a);
 	return r;
 }
 
 const struct cmd cmd_ls = {
     .name = "ls",
     .summary = "list the captured conversations, newest first",
-    .usage = "usage: spantap ls [-n N] [--store DIR] [--json | --tsv]\n"
+    .usage = "usage: spantap ls [-n N] [filters] [--store DIR] [--json | --tsv]\n"
              "\n"
              "Lists the captured conversations, newest first.\n"
              "\n"
              "  -n N         at most N conversations (default 20)\n"
+             "  --agent A, --model M, --host H\n"
+             "               whose agent, one of whose models or hosts has this in its name\n"
+             "  --since T, --until T\n"
+             "               that began at T or later, before T: 2026-11-25, 2026-11-25T14:30, 7d\n"
+             "  --status S   ok, err, part or open, see STAT below\n"
+             "  --min-cost D whose calls cost D US dollars or more, as far as their price is known\n"
+             "  --text WORDS in which all of these were said, as 'spantap search' finds them\n"
              "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
              "  --json       an array of objects\n"
              "  --tsv        a line each: id, start (ns since the epoch), duration (ns), agent,\n"

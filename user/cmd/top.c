@@ -51,11 +51,6 @@ struct top {
 	uint64_t in_flight;
 };
 
-static uint64_t wall_now(void)
-{
-	return clock_boot_ns() + (uint64_t)clock_realtime_offset_ns();
-}
-
 static struct top_agent *agent_of(struct top *t, struct slice name)
 {
 	struct top_agent *a = groups_get(&t->agents, name);
@@ -367,7 +362,7 @@ static void read_status(struct top *t, const char *dir)
 static int frame(const struct top_options *o, struct store *st, const char *dir, bool live)
 {
 	struct top t = {
-	    .window = o->window * SECOND, .now = wall_now(), .agents.size = sizeof(struct top_agent)};
+	    .window = o->window * SECOND, .now = clock_wall_ns(), .agents.size = sizeof(struct top_agent)};
 	struct buf out = {0};
 	int code;
 

@@ -163,7 +163,7 @@ static int open_recording(const char *path)
 
 static uint64_t now_wall(void)
 {
-	return (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
+	return clock_wall_ns();
 }
 
 /* Said once, until it works again; the status says it all the time. */

@@ -11,11 +11,6 @@
 
 #define COUNTERS_MAX 32
 
-static uint64_t now_wall(void)
-{
-	return (uint64_t)((int64_t)clock_boot_ns() + clock_realtime_offset_ns());
-}
-
 struct store_sink {
 	struct store *st;
 	struct store_limits limits;
@@ -32,7 +27,7 @@ static int record_conf(struct store *st, const struct sink_conf *conf)
 	buf_addf(&detail, "{\"content\":\"%s\",\"retain_age_ns\":%llu,\"retain_bytes\":%llu}",
 	         content_level_name(conf->content), (unsigned long long)conf->retain_age_ns,
 	         (unsigned long long)conf->retain_bytes);
-	int r = store_audit(st, now_wall(), "config", buf_slice(&detail));
+	int r = store_audit(st, clock_wall_ns(), "config", buf_slice(&detail));
 	buf_release(&detail);
 	return r ? r : store_commit(st);
 }
@@ -47,7 +42,7 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 		return 0;
 	int r = store_open(conf->store_dir, STORE_WRITE, &st, &message);
 	if (r == 0)
-		r = store_capture_begin(st, conf->instance, conf->command, now_wall());
+		r = store_capture_begin(st, conf->instance, conf->command, clock_wall_ns());
 	if (r == 0)
 		r = store_capture_content(st, conf->content);
 	if (r == 0)
@@ -83,7 +78,7 @@ static int record_failure(struct store_sink *s)
 	yyjson_mut_obj_add_uint(d, o, "since_wall_ns", s->failing_since);
 	yyjson_mut_obj_add_val(d, o, "error", json_text(d, buf_slice(&s->failure)));
 	char *json = yyjson_mut_val_write(o, 0, NULL);
-	int r = store_audit(s->st, now_wall(), "degraded", slice_str(json ? json : "{}"));
+	int r = store_audit(s->st, clock_wall_ns(), "degraded", slice_str(json ? json : "{}"));
 	free(json);
 	yyjson_mut_doc_free(d);
 	return r;
@@ -100,7 +95,7 @@ static int commit(void *state)
 		record_failure(s); /* if it fails, so does the commit */
 	int r = store_commit(s->st);
 	if (r && !recovering)
-		s->failing_since = now_wall();
+		s->failing_since = clock_wall_ns();
 	if (r) {
 		buf_clear(&s->failure);
 		buf_adds(&s->failure, store_error(s->st));
@@ -114,7 +109,7 @@ static int rest(void *state)
 {
 	struct store_sink *s = state;
 
-	return s ? store_retain(s->st, &s->limits, now_wall(), &s->erased) : 0;
+	return s ? store_retain(s->st, &s->limits, clock_wall_ns(), &s->erased) : 0;
 }
 
 static int finish(void *state, const struct sink_summary *sum)
@@ -133,7 +128,7 @@ static int finish(void *state, const struct sink_summary *sum)
 	v[n++] = (struct store_counter){"erased_conversations", s->erased.conversations, false};
 	v[n++] = (struct store_counter){"erased_spans", s->erased.spans, false};
 	v[n++] = (struct store_counter){"erased_blocks", s->erased.blocks, false};
-	return store_capture_end(s->st, now_wall(), v, n);
+	return store_capture_end(s->st, clock_wall_ns(), v, n);
 }
 
 static void close_store(void *state)

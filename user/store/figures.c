@@ -102,24 +102,17 @@ static int64_t bounded(uint64_t wall_ns)
 	return wall_ns > INT64_MAX ? INT64_MAX : (int64_t)wall_ns;
 }
 
-int store_figures(struct store *st, uint64_t since, uint64_t until,
-                  void (*each)(void *ctx, const struct store_figure *f), void *ctx)
+#define COLUMNS                                                                                              \
+	"SELECT kind, trace, start_wall_ns, max(end_ns - start_ns, 0), status, coalesce(complete, 1), "      \
+	"agent,"                                                                                             \
+	" provider, model, (SELECT command FROM capture WHERE id = span.capture),"                           \
+	" CASE WHEN kind <> 1 THEN attributes END FROM span"
+
+static int read_figures(struct store *st, sqlite3_stmt *q,
+                        void (*each)(void *ctx, const struct store_figure *f), void *ctx)
 {
-	/* +kind: in the order of that index the rows would have to be sorted, all of them in memory. */
-	sqlite3_stmt *q =
-	    db_stmt(st, STMT_FIGURES,
-	            "SELECT kind, trace, start_wall_ns, max(end_ns - start_ns, 0), status,"
-	            " coalesce(complete, 1), agent, provider, model,"
-	            " (SELECT command FROM capture WHERE id = span.capture),"
-	            " CASE WHEN kind <> 1 THEN attributes END"
-	            " FROM span"
-	            " WHERE +kind IN (1,2,3) AND start_wall_ns >= ?1 AND start_wall_ns < ?2 ORDER BY seq");
 	int r = 0, step = SQLITE_DONE;
 
-	if (!q)
-		return db_errno(st->db);
-	sqlite3_bind_int64(q, 1, bounded(since));
-	sqlite3_bind_int64(q, 2, bounded(until));
 	while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
 		struct store_figure f;
 		yyjson_doc *doc = NULL;
@@ -133,4 +126,32 @@ int store_figures(struct store *st, uint64_t since, uint64_t until,
 		r = db_error(st, "cannot read the store");
 	sqlite3_reset(q);
 	return r;
+}
+
+int store_figures(struct store *st, uint64_t since, uint64_t until,
+                  void (*each)(void *ctx, const struct store_figure *f), void *ctx)
+{
+	/* +kind: in the order of that index the rows would have to be sorted, all of them in memory. */
+	sqlite3_stmt *q =
+	    db_stmt(st, STMT_FIGURES,
+	            COLUMNS " WHERE +kind IN (1,2,3) AND start_wall_ns >= ?1 AND start_wall_ns < ?2"
+	                    " ORDER BY seq");
+
+	if (!q)
+		return db_errno(st->db);
+	sqlite3_bind_int64(q, 1, bounded(since));
+	sqlite3_bind_int64(q, 2, bounded(until));
+	return read_figures(st, q, each, ctx);
+}
+
+int store_figures_of(struct store *st, const uint8_t trace[16],
+                     void (*each)(void *ctx, const struct store_figure *f), void *ctx)
+{
+	sqlite3_stmt *q =
+	    db_stmt(st, STMT_FIGURES_OF, COLUMNS " WHERE trace=? AND +kind IN (1,2,3) ORDER BY seq");
+
+	if (!q)
+		return db_errno(st->db);
+	sqlite3_bind_blob(q, 1, trace, 16, SQLITE_TRANSIENT);
+	return read_figures(st, q, each, ctx);
 }

@@ -34,5 +34,8 @@ struct store_figure {
  */
 int store_figures(struct store *st, uint64_t since, uint64_t until,
                   void (*each)(void *ctx, const struct store_figure *f), void *ctx);
+/* The same for one conversation. */
+int store_figures_of(struct store *st, const uint8_t trace[16],
+                     void (*each)(void *ctx, const struct store_figure *f), void *ctx);
 
 #endif

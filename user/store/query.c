@@ -140,28 +140,30 @@ static int close_read(struct store *st, bool begun, int r)
 	return r;
 }
 
-int store_conversations(struct store *st, size_t limit, struct arena *a, struct store_conversation **ret,
-                        size_t *ret_n)
+int store_conversations(struct store *st, const struct store_choice *choice, size_t limit, struct arena *a,
+                        struct store_conversation **ret, size_t *ret_n)
 {
-	struct store_conversation *v = NULL;
+	struct store_conversation *v = NULL, c;
 	size_t n = 0;
 	/* One transaction: the list and what is said of each come from the same moment. */
 	bool begun = sqlite3_get_autocommit(st->db);
 	int r = begun ? db_exec(st, "BEGIN") : 0;
 	sqlite3_stmt *q = r ? NULL
 	                    : db_stmt(st, STMT_NEWEST,
-	                              "SELECT trace FROM trace WHERE call_wall_ns IS NOT NULL"
-	                              " ORDER BY call_wall_ns DESC, trace LIMIT ?");
+	                              "SELECT trace FROM trace WHERE call_wall_ns >= ?1 AND call_wall_ns < ?2"
+	                              " ORDER BY call_wall_ns DESC, trace");
 	int step = SQLITE_DONE;
 
 	if (!q)
 		return close_read(st, begun, r ? r : db_errno(st->db));
-	sqlite3_bind_int64(q, 1, limit > INT64_MAX ? INT64_MAX : (int64_t)limit);
-	while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
+	sqlite3_bind_int64(q, 1, (int64_t)choice->since);
+	sqlite3_bind_int64(q, 2, choice->until > INT64_MAX ? INT64_MAX : (int64_t)choice->until);
+	while (r == 0 && n < limit && (step = sqlite3_step(q)) == SQLITE_ROW) {
 		if (sqlite3_column_bytes(q, 0) != 16)
 			continue;
-		struct store_conversation *c = arena_push(a, &v, &n, sizeof(*c));
-		r = store_conversation(st, sqlite3_column_blob(q, 0), a, c);
+		r = store_conversation(st, sqlite3_column_blob(q, 0), a, &c);
+		if (r == 0 && (!choice->wanted || choice->wanted(choice->ctx, &c)))
+			*(struct store_conversation *)arena_push(a, &v, &n, sizeof(c)) = c;
 	}
 	if (r == 0)
 		r = done(st, q, step);

@@ -146,9 +146,16 @@ struct store_conversation {
 #define STORE_MODELS_MAX 8
 #define STORE_TEXT_MAX   400 /* bytes of store_conversation.text */
 
-/* The newest `limit` conversations, newest first; everything lives in `a`. */
-int store_conversations(struct store *st, size_t limit, struct arena *a, struct store_conversation **ret,
-                        size_t *ret_n);
+/* Which conversations are wanted: that began at `since` or later and before `until`, and for which `wanted` says yes. */
+struct store_choice {
+	uint64_t since, until; /* ns since the epoch */
+	bool (*wanted)(void *ctx, const struct store_conversation *c); /* NULL: all; may read the store */
+	void *ctx;
+};
+
+/* The newest `limit` ones of these, newest first; everything lives in `a`. */
+int store_conversations(struct store *st, const struct store_choice *choice, size_t limit, struct arena *a,
+                        struct store_conversation **ret, size_t *ret_n);
 /* One of them, by its trace; -ENOENT when it has no call. */
 int store_conversation(struct store *st, const uint8_t trace[16], struct arena *a,
                        struct store_conversation *ret);
