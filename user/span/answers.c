@@ -153,6 +153,7 @@ bool ask_tools(struct spans *sp, const struct flight *f)
 				continue;
 			struct tool *t = tool_new(&sp->content, turn, f->process, p);
 			t->id = id;
+			t->chat = f->chat;
 			t->arguments_link = arguments_link(&sp->heads.key, p->text);
 			t->streamed = call->first_token ? call->first_token : call->response_start;
 			t->asked = call->end;

@@ -36,6 +36,7 @@ struct flight {
 	struct conversation *conversation; /* NULL: not found yet */
 	struct turn *turn;
 	struct span_id chat;
+	struct span_id continues; /* the call whose messages it repeats; zero: none, or not known */
 	uint64_t begun; /* where its begin stands among what happens */
 	struct chain chain;
 	const char *kind; /* spantap.call.kind */
@@ -89,7 +90,7 @@ struct found find_conversation(struct spans *sp, const struct flight *f, bool en
 struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
 /* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
 struct tool *find_task(const struct flight *f);
-struct owner owner_of(const struct spans *sp, const struct conversation *c);
+struct owner owner_of(const struct spans *sp, const struct conversation *c, struct span_id chat);
 
 /* answers.c */
 /* Opens the tool calls of the answer; returns whether there are any. */

@@ -103,6 +103,7 @@ struct conversation {
 	uint64_t n_turns, start, end, last;
 	struct llm_usage usage;
 	struct link tip, failed_tip; /* chains of the last call: with its answer; of its input if it failed */
+	struct span_id failed_continues; /* what the failed call continued */
 	uint64_t failed_at;
 	bool has_failed,
 	    only_prepared; /* only_prepared: the last call was no attempt, its messages come again */
@@ -117,6 +118,7 @@ struct owner {
 	struct span_id id;
 	struct ev_proc process;
 	struct link session; /* hash of the session key; zero: none */
+	struct span_id chat; /* the call that reached it; zero: not known */
 	uint64_t used;
 };
 

@@ -54,7 +54,7 @@ void emit_set_name(struct spans *sp, struct span *s, const char *what, struct sl
 	buf_release(&b);
 }
 
-static void set_hex(struct span *s, enum attr_key key, struct span_id id)
+void emit_set_id(struct span *s, enum attr_key key, struct span_id id)
 {
 	char hex[17];
 
@@ -111,7 +111,7 @@ void emit_set_why(struct span *s, struct link_reason why)
 
 void emit_set_conversation(struct spans *sp, struct span *s, const struct conversation *c)
 {
-	set_hex(s, ATTR_CONVERSATION_ID, c->id);
+	emit_set_id(s, ATTR_CONVERSATION_ID, c->id);
 	emit_set_label(sp, s, ATTR_SESSION_ID, c->session_key);
 	emit_set_label(sp, s, ATTR_AGENT_NAME, c->agent_name);
 }
@@ -309,7 +309,7 @@ void emit_run(struct spans *sp, struct run *r)
 	const struct process *p = r->process;
 
 	s.name = content_label(&sp->content, &s.arena, run_name(r));
-	set_hex(&s, ATTR_CONVERSATION_ID, r->conversation);
+	emit_set_id(&s, ATTR_CONVERSATION_ID, r->conversation);
 	span_set_int(&s, ATTR_PROCESS_PID, p->id.pid ? p->id.pid : p->id.tgid);
 	if (p->parent_pid)
 		span_set_int(&s, ATTR_PROCESS_PARENT_PID, p->parent_pid);

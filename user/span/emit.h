@@ -19,6 +19,7 @@ void emit_set_name(struct spans *sp, struct span *s, const char *what, struct sl
 /* Text from traffic that is no content. */
 void emit_set_label(struct spans *sp, struct span *s, enum attr_key key, struct slice text);
 void emit_set_strs(struct spans *sp, struct span *s, enum attr_key key, const struct slice *v, size_t n);
+void emit_set_id(struct span *s, enum attr_key key, struct span_id id);
 void emit_set_count(struct span *s, enum attr_key key, int64_t v); /* LLM_NONE is not set */
 void emit_set_usage(struct span *s, const struct llm_usage *u);
 void emit_set_conversation(struct spans *sp, struct span *s, const struct conversation *c);

@@ -145,6 +145,8 @@ void emit_chat(struct spans *sp, const struct flight *f)
 	span_set_str(&s, ATTR_OPENAI_API_TYPE, slice_str(openai_api_type(call->api)));
 	set_content(sp, &s, call, failed);
 	span_set_str(&s, ATTR_CALL_KIND, slice_str(f->kind));
+	if (!id_none(f->continues))
+		emit_set_id(&s, ATTR_CALL_CONTINUES, f->continues);
 	emit_set_why(&s, f->why);
 	emit_set_reason(&s, call->state == LLM_COMPLETE ? NULL
 	                    : call->why_incomplete      ? call->why_incomplete

@@ -17,6 +17,13 @@ static struct span_id cut(struct hash h)
 	return id;
 }
 
+bool id_none(struct span_id id)
+{
+	static const struct span_id none;
+
+	return memcmp(&id, &none, sizeof(id)) == 0;
+}
+
 struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call)
 {
 	const struct ev_conn_id *conn = &call->conn.id;

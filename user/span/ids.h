@@ -32,6 +32,7 @@ struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m);
 struct span_id id_tool(const struct span_id *chat, uint64_t index);
 struct span_id id_turn(const struct span_id *first_chat);
 struct span_id id_conversation(const struct span_id *first_chat);
+bool id_none(struct span_id id);
 struct trace_id id_trace(const struct span_id *first_chat);
 
 #endif

@@ -6,12 +6,13 @@ struct conversation *open_conversation(struct spans *sp, uint64_t serial)
 	return map_get(&sp->by_serial, &serial, sizeof(serial));
 }
 
-struct owner owner_of(const struct spans *sp, const struct conversation *c)
+struct owner owner_of(const struct spans *sp, const struct conversation *c, struct span_id chat)
 {
 	return (struct owner){.serial = c->serial,
 	                      .id = c->id,
 	                      .process = c->process ? c->process->id : (struct ev_proc){0},
-	                      .session = session_link(&sp->heads, c->session_key)};
+	                      .session = session_link(&sp->heads, c->session_key),
+	                      .chat = chat};
 }
 
 static bool same_process(const struct owner *o, const struct process *p)
@@ -115,7 +116,7 @@ static struct found find_only(struct spans *sp, const struct flight *f)
 	if (!only)
 		return (struct found){0};
 
-	struct owner o = owner_of(sp, only);
+	struct owner o = owner_of(sp, only, (struct span_id){{0}});
 	return found(&o, "process", 0.5);
 }
 
@@ -128,6 +129,7 @@ static struct found find_retry(struct spans *sp, const struct flight *f)
 			struct found r = found(&h->owners[i], "same_messages", 0.95);
 
 			r.again = true;
+			r.owner.chat = open_conversation(sp, h->owners[i].serial)->failed_continues;
 			r.retry = !open_conversation(sp, h->owners[i].serial)->only_prepared;
 			return r;
 		}
@@ -188,7 +190,7 @@ static struct found find_tool_id(struct spans *sp, const struct flight *f)
 			                     : NULL;
 
 			for (; t; t = t->next_same_id) {
-				struct owner o = owner_of(sp, t->turn->conversation);
+				struct owner o = owner_of(sp, t->turn->conversation, t->chat);
 
 				if (p->id.n >= TELLING_ID || same_process(&o, f->process) ||
 				    same_session(sp, &o, f))

@@ -206,10 +206,10 @@ static struct turn *turn_for(struct spans *sp, struct conversation *c, struct fl
 	return t;
 }
 
-static void note_name(struct spans *sp, const struct conversation *c, const char *kind, struct slice name)
+static void note_name(struct spans *sp, const struct flight *f, const char *kind, struct slice name)
 {
 	struct link l = name_link(&sp->heads, kind, name);
-	struct owner o = owner_of(sp, c);
+	struct owner o = owner_of(sp, f->conversation, f->chat);
 
 	if (!link_none(l))
 		heads_add(&sp->heads, l, &o);
@@ -223,6 +223,7 @@ static void join(struct spans *sp, struct flight *f, struct conversation *c, con
 	f->aside = is_aside(f->call) && why->any;
 	f->kind = f->aside || is_preparation(f->call) ? "auxiliary" : why->retry ? "retry" : "main";
 	f->why = why->any ? why->why : (struct link_reason){"new", 1.0};
+	f->continues = why->any ? why->owner.chat : (struct span_id){{0}};
 	LIST_INSERT_HEAD(&c->flights, f, in_conversation);
 	TAILQ_REMOVE(&sp->lru, c, lru);
 	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
@@ -236,7 +237,7 @@ static void join(struct spans *sp, struct flight *f, struct conversation *c, con
 	c->process = process_ref(f->process);
 	process_unref(before);
 	f->process->conversation = c->serial;
-	note_name(sp, c, "conversation", f->call->conversation_id);
+	note_name(sp, f, "conversation", f->call->conversation_id);
 	c->last = ts > c->last ? ts : c->last;
 }
 
@@ -289,11 +290,11 @@ static void flight_free(struct flight *f)
 static void leave_heads(struct spans *sp, struct flight *f)
 {
 	struct conversation *c = f->conversation;
-	struct owner o = owner_of(sp, c);
+	struct owner o = owner_of(sp, c, f->chat);
 	const struct llm_call *call = f->call;
 
-	note_name(sp, c, "response", call->response_id);
-	note_name(sp, c, "conversation", call->response_conversation);
+	note_name(sp, f, "response", call->response_id);
+	note_name(sp, f, "conversation", call->response_conversation);
 	if (f->chain.n == 0)
 		return;
 	heads_add(&sp->heads, f->chain.v[f->chain.n - 1], &o);
@@ -326,6 +327,7 @@ static void note_outcome(struct flight *f)
 	c->has_failed = f->chain.n && (t->failed || call->state != LLM_COMPLETE || c->only_prepared);
 	if (c->has_failed) {
 		c->failed_tip = f->chain.v[f->chain.n - 1];
+		c->failed_continues = f->continues;
 		c->failed_at = call->end;
 	}
 	if (!t->provider.p)

@@ -27,7 +27,7 @@
 struct turn;
 
 struct tool {
-	struct span_id id;
+	struct span_id id, chat; /* chat: the call whose answer asks for it */
 	struct turn *turn;
 	struct process *agent;
 	struct slice call_id, name; /* as on the wire */
