@@ -157,7 +157,7 @@ guest: all $(GUEST)
 check check-fast: all $(B)/spantap-hooks unit fuzzers $(if $(filter kernels,$(TIERS)),guest)
 	$(Q)tests/run $(TIERS)
 
-corpus: all $(B)/unit/test_llm_corpus $(B)/unit/test_llm_socket $(B)/unit/test_http2_corpus
+corpus: all $(B)/unit/test_llm_corpus $(B)/unit/test_llm_socket $(B)/unit/test_http2_corpus $(B)/unit/test_tree_corpus
 	$(Q)tests/run corpus
 
 demo: all

@@ -9,8 +9,10 @@
  *
  * A case is a file.  It is strong when all its edges are (the README says which
  * relations are), weak when one is not, single when no call continues another.
- * Strong cases are equal; the others that are not lie in KNOWN: file, what was
- * expected, reason, at most one of a hundred; one that is equal is an error.
+ * What is not equal lies in KNOWN: file, ours and what was expected, raw bytes,
+ * reason, at most one of a hundred, strong ones only where the raw bytes prove
+ * that the expectation is wrong; one that is equal is an error.  With many
+ * processes, less is known; there only strong cases count, 99 of a hundred.
  *
  * The directory is taken from SPANTAP_CORPUS, build/corpus/open without it;
  * where there is none, the test says so and is skipped.  SPANTAP_TREE_PROCESSES=many
@@ -235,9 +237,8 @@ static void count_spawned(yyjson_val *tree, const struct result *r)
 			for (size_t k = 0; call_id && slice_eq(call_id->str, id) && k < r->n_turns; k++) {
 				const struct attr *c = span_get(&r->turns[k], ATTR_CONVERSATION_ID);
 
-				found = found ||
-				        (memcmp(r->turns[k].parent, r->tools[t].id, 8) == 0 &&
-				         slice_eq(c->str, slice_str(child->conversation)));
+				found = found || (memcmp(r->turns[k].parent, r->tools[t].id, 8) == 0 &&
+				                  slice_eq(c->str, slice_str(child->conversation)));
 			}
 		}
 		spawned.total++;
@@ -306,13 +307,15 @@ static bool check_case(const char *dir, struct slice name, yyjson_val *tree, boo
 	cases[s].total++;
 	cases[s].equal += equal;
 	cases[s].known += k && !equal;
-	if (k && equal)
+	if (many)
+		right = true;
+	else if (k && equal)
 		printf("KNOWN %.*s does not differ any more: remove it\n", (int)name.n, name.p);
-	else if (!right || (getenv("TREE") && slice_find(name, slice_str(getenv("TREE")))))
+	if (!right || (getenv("TREE") && slice_find(name, slice_str(getenv("TREE")))))
 		printf("%s %.*s (%s)\n%s", right ? "CASE" : "DIFF", (int)name.n, name.p, strength_names[s],
 		       buf_str(&diff));
 	buf_release(&diff);
-	return right && !(k && s == STRONG);
+	return right;
 }
 
 static void read_known(struct buf *text)
@@ -354,6 +357,9 @@ static bool check_all(const char *dir, yyjson_val *trees, bool many)
 		printf("%zu of %zu cases are known to differ: more than one of a hundred\n", known, total);
 		right = false;
 	}
+	/* Where the messages are not repeated as they were, only the process tells. */
+	if ((cases[STRONG].total - cases[STRONG].equal) * 100 > cases[STRONG].total)
+		right = false;
 	return right && total;
 }
 
@@ -367,8 +373,9 @@ int main(void)
 	yyjson_doc *doc = yyjson_read_file(buf_str(&path), 0, NULL, NULL);
 	buf_release(&path);
 	if (!doc) {
-		printf("SKIP test_tree_corpus: no recorded traffic in %s (unpack it, or set SPANTAP_CORPUS)\n",
-		       dir);
+		printf(
+		    "SKIP test_tree_corpus: no recorded traffic in %s (unpack it, or set SPANTAP_CORPUS)\n",
+		    dir);
 		return 0;
 	}
 	read_known(&known);

@@ -78,6 +78,7 @@ struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64
 struct found {
 	bool any, retry, again; /* again: retry, or what was only prepared is asked now */
 	struct owner owner;
+	size_t at; /* parts of the chain that speak for it */
 	struct link_reason why;
 };
 

@@ -97,13 +97,25 @@ struct link arguments_link(const struct chain_key *key, struct slice json)
 	return text_link(key, slice_trim(json).n ? json : SLICE("{}"), true);
 }
 
-static bool counts(const struct llm_part *p)
+/* Without the reasoning that open models put in front of what they say. */
+static struct slice said(struct slice text)
 {
+	const struct slice open = SLICE("<think>"), close = SLICE("</think>");
+	struct slice s = slice_trim(text);
+	const char *end = slice_starts(s, open) ? slice_find(s, close) : NULL;
+
+	return end ? slice_trim(slice_from(s, (size_t)(end - s.p) + close.n)) : s;
+}
+
+static bool counts(const struct llm_part *p, bool assistant)
+{
+	if (p->is_server)
+		return false;
 	switch (p->kind) {
 	case LLM_REASONING:
 		return false;
 	case LLM_TEXT:
-		return slice_trim(p->text).n > 0;
+		return (assistant ? said(p->text) : slice_trim(p->text)).n > 0;
 	case LLM_TOOL_CALL:
 	case LLM_TOOL_RESULT:
 	case LLM_MEDIA:
@@ -113,13 +125,24 @@ static bool counts(const struct llm_part *p)
 	return false;
 }
 
-static struct link part_link(const struct chain_key *key, struct slice role, const struct llm_part *p)
+/* An answer in JSON may be echoed in another spelling. */
+static struct link words_link(const struct chain_key *key, const struct llm_part *p, bool assistant)
+{
+	struct slice text = assistant && p->kind == LLM_TEXT ? said(p->text) : p->text;
+	bool json = assistant && text.n > 1 && (text.p[0] == '{' || text.p[0] == '[');
+
+	return text_link(key, text, p->kind == LLM_TOOL_CALL || (p->kind == LLM_TEXT && json));
+}
+
+static struct link part_link(const struct chain_key *key, struct slice role, bool assistant,
+                             const struct llm_part *p)
 {
 	bool tool = p->kind == LLM_TOOL_CALL || p->kind == LLM_TOOL_RESULT;
 	unsigned char kind = (unsigned char)p->kind;
-	struct link text = text_link(key, p->text, p->kind == LLM_TOOL_CALL);
+	struct link text = words_link(key, p, assistant);
 	struct slice name = p->kind == LLM_TOOL_RESULT ? SLICE("") : p->name;
 
+	role = assistant ? SLICE("assistant") : role;
 	return KEYED(key, tool ? SLICE("") : role, BYTES(kind), name, BYTES(text));
 }
 
@@ -128,6 +151,52 @@ static void push(struct chain *c, const struct chain_key *key, struct arena *a, 
 	struct link before = c->n ? c->v[c->n - 1] : (struct link){{0}};
 
 	*(struct link *)arena_push(a, &c->v, &c->n, sizeof(l)) = KEYED(key, BYTES(before), BYTES(l));
+}
+
+/* Letters alone may be a name, unless a quarter and more of them are capitals and a quarter small. */
+static bool is_random(size_t digits, size_t small, size_t capital)
+{
+	size_t n = digits + small + capital;
+
+	return (n >= TELLING_RUN && digits && digits < n) ||
+	       (n >= 2 * TELLING_RUN && small >= n / 4 && capital >= n / 4);
+}
+
+bool id_tells(struct slice id)
+{
+	size_t digits = 0, small = 0, capital = 0;
+
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+
+		if (c >= '0' && c <= '9')
+			digits++;
+		else if (c >= 'a' && c <= 'z')
+			small++;
+		else if (c >= 'A' && c <= 'Z')
+			capital++;
+		else
+			digits = small = capital = 0;
+		if (is_random(digits, small, capital))
+			return true;
+	}
+	return false;
+}
+
+static bool has_id(const struct chain *c, struct slice id)
+{
+	for (size_t i = 0; i < c->n_ids && i < CHAIN_IDS_MAX; i++)
+		if (slice_eq(c->ids[i].id, id))
+			return true;
+	return false;
+}
+
+static void note_id(struct chain *c, const struct llm_part *p)
+{
+	bool tool = p->kind == LLM_TOOL_CALL || p->kind == LLM_TOOL_RESULT;
+
+	if (tool && id_tells(p->id) && !has_id(c, p->id))
+		c->ids[c->n_ids++ % CHAIN_IDS_MAX] = (struct chain_id){.at = c->n, .id = p->id};
 }
 
 void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
@@ -143,9 +212,12 @@ void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a,
 			const struct llm_part *p = &m[i].parts[k];
 			bool answer = assistant || p->kind == LLM_TOOL_CALL;
 
-			if (!counts(p))
+			if (!counts(p, assistant)) {
+				note_id(c, p);
 				continue;
-			push(c, key, a, part_link(key, assistant ? SLICE("assistant") : m[i].role, p));
+			}
+			push(c, key, a, part_link(key, m[i].role, assistant, p));
+			note_id(c, p);
 			if (!c->answered && (answer || p->kind == LLM_TOOL_RESULT))
 				c->answered = c->n;
 			if (answer) {
@@ -237,12 +309,12 @@ struct head *heads_find(struct heads *hs, struct link at)
 }
 
 /* The place of this conversation, a free one, or that of the owner not used for longest. */
-static struct owner *place(struct head *h, uint64_t serial)
+static struct owner *place(struct head *h, uint64_t serial, bool asked)
 {
 	struct owner *oldest = &h->owners[0];
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->owners[i].serial == serial)
+		if (h->owners[i].serial == serial && h->owners[i].asked == asked)
 			return &h->owners[i];
 		if (h->owners[i].used < oldest->used)
 			oldest = &h->owners[i];
@@ -268,7 +340,7 @@ void heads_add(struct heads *hs, struct link at, const struct owner *o)
 		TAILQ_INSERT_TAIL(&hs->lru, h, lru);
 	}
 
-	struct owner *slot = place(h, o->serial);
+	struct owner *slot = place(h, o->serial, o->asked);
 	*slot = *o;
 	slot->used = ++hs->clock;
 }

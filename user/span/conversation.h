@@ -7,15 +7,20 @@
  * form), and the links make a chain: chain[i] = H(chain[i-1], link[i]).  A
  * call that has ended leaves heads: the chain of its input, and that of its
  * input with its answer.  The next request of the conversation begins with one
- * of them; the longest match wins.
+ * of them; the longest match wins.  A request that is the same as an earlier
+ * one, to the last part, is another sample of it and continues what that one
+ * continued.
  *
  * Canonical: what clients change when they echo a message is left out - outer
- * white space, reasoning, empty parts, tool ids, the spelling of JSON, how
- * parts are spread over messages.  System and developer messages are left out
+ * white space, reasoning (also in <think> tags), empty parts, tool ids, the spelling of JSON, how
+ * parts are spread over messages, and what the provider ran itself (other
+ * providers, asked to go on, know no such tools).  System and developer messages are left out
  * too, because agents rewrite them (date, open files).
  *
  * APIs that keep the conversation resend nothing: there a request names the
- * response or the conversation that it continues.  Such names are heads too.
+ * response or the conversation that it continues.  Such names are heads too,
+ * and so are the ids of tool calls that cannot have been counted: a history that
+ * was rewritten still holds them.
  *
  * The key is random for each run: links never leave the process, and ids do
  * not depend on them.
@@ -29,8 +34,16 @@
 #define HEAD_OWNERS_MAX   4                /* conversations that reach the same chain; the latest are kept */
 #define CONVERSATIONS_MAX 4096             /* open; then the least active one is closed */
 #define CONVERSATION_IDLE 1800000000000ull /* ns */
-#define RETRY_WINDOW      60000000000ull   /* ns in which the same messages are a retry of a failed call */
-#define INTERVALS_MAX     4096             /* of a turn's model and tool time; then neighbours are joined */
+#define TELLING_RUN       8              /* letters and digits, mixed, without a break: no number, no name */
+#define CHAIN_IDS_MAX     64             /* of tool calls, the latest ones */
+#define RETRY_WINDOW      60000000000ull /* ns in which the same messages are a retry of a failed call */
+#define INTERVALS_MAX     4096           /* of a turn's model and tool time; then neighbours are joined */
+
+/* The id of a tool call, where it first stands. */
+struct chain_id {
+	size_t at; /* parts up to and with it */
+	struct slice id;
+};
 
 struct chain {
 	struct link *v; /* v[i]: parts 0..i */
@@ -38,13 +51,18 @@ struct chain {
 	size_t answered; /* parts up to and with the first one of the assistant or of a tool; 0: none */
 	size_t news;     /* parts up to and with the last one of the assistant */
 	bool new_prompt; /* behind that, the user says something */
+	struct chain_id ids[CHAIN_IDS_MAX]; /* a ring of the latest telling ones */
+	size_t n_ids;
 };
 
 struct chain_key {
 	uint8_t b[32];
 };
 
-/* Lengthens the chain by messages; memory of `a`. */
+/* Whether this id of a tool call can stand for that one call alone: not "call_0", not "functions.shell:3". */
+bool id_tells(struct slice id);
+
+/* Lengthens the chain by messages, which outlive it; memory of `a`. */
 void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
                   size_t n);
 
@@ -104,6 +122,7 @@ struct conversation {
 	struct llm_usage usage;
 	struct link tip, failed_tip; /* chains of the last call: with its answer; of its input if it failed */
 	struct span_id failed_continues; /* what the failed call continued */
+	struct span_id last_chat;        /* the call that ended last */
 	uint64_t failed_at;
 	bool has_failed,
 	    only_prepared; /* only_prepared: the last call was no attempt, its messages come again */
@@ -119,6 +138,7 @@ struct owner {
 	struct ev_proc process;
 	struct link session; /* hash of the session key; zero: none */
 	struct span_id chat; /* the call that reached it; zero: not known */
+	bool asked;          /* by its messages alone; false: with its answer, or by a name */
 	uint64_t used;
 };
 
@@ -140,7 +160,8 @@ void heads_init(struct heads *hs);
 void heads_release(struct heads *hs);
 void heads_add(struct heads *hs, struct link at, const struct owner *o);
 struct head *heads_find(struct heads *hs, struct link at);
-/* Of a name that the provider gave: `kind` "response" or "conversation"; zero for an absent one. */
+/* Of a name that the provider gave: `kind` "response", "conversation" or "tool_call"; zero for an absent one.
+ */
 struct link name_link(const struct heads *hs, const char *kind, struct slice name);
 struct link session_link(const struct heads *hs, struct slice session_key);
 bool link_eq(struct link a, struct link b);

@@ -24,6 +24,11 @@ bool id_none(struct span_id id)
 	return memcmp(&id, &none, sizeof(id)) == 0;
 }
 
+bool id_eq(struct span_id a, struct span_id b)
+{
+	return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
 struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call)
 {
 	const struct ev_conn_id *conn = &call->conn.id;

@@ -33,6 +33,7 @@ struct span_id id_tool(const struct span_id *chat, uint64_t index);
 struct span_id id_turn(const struct span_id *first_chat);
 struct span_id id_conversation(const struct span_id *first_chat);
 bool id_none(struct span_id id);
+bool id_eq(struct span_id a, struct span_id b);
 struct trace_id id_trace(const struct span_id *first_chat);
 
 #endif

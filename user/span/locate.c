@@ -36,18 +36,36 @@ static bool is_retry(struct spans *sp, const struct owner *o, const struct fligh
 	       f->call->request_start <= c->failed_at + RETRY_WINDOW;
 }
 
-/* Of several conversations with this very chain: session, process, not continued elsewhere, latest. */
-static const struct owner *choose(struct spans *sp, const struct head *h, const struct flight *f)
+static struct head *head_at(struct spans *sp, const struct flight *f, size_t n)
+{
+	return heads_find(&sp->heads, f->chain.v[n - 1]);
+}
+
+/* It asked the very same, which is no continuation. */
+static bool is_twin(const struct owner *o, const struct flight *f, size_t n)
+{
+	return o->asked && n == f->chain.n;
+}
+
+/*
+ * Of several conversations with this very chain: session, the latest tool call, process, not continued
+ * elsewhere, latest.  `n`: parts of the chain, 0 for a name.
+ */
+static const struct owner *choose(struct spans *sp, const struct head *h, const struct flight *f, size_t n,
+                                  const struct owner *told)
 {
 	const struct owner *best = NULL;
 	unsigned best_rank = 0;
 
-	for (size_t i = 0; i < h->n; i++) {
+	for (size_t i = 0; h && i < h->n; i++) {
 		const struct owner *o = &h->owners[i];
 		const struct conversation *c = open_conversation(sp, o->serial);
-		unsigned rank = (same_session(sp, o, f) ? 4 : 0) | (same_process(o, f->process) ? 2 : 0) |
-		                (c && link_eq(c->tip, h->at) ? 1 : 0);
+		unsigned rank = (same_session(sp, o, f) ? 8 : 0) |
+		                (told && told->serial == o->serial ? 4 : 0) |
+		                (same_process(o, f->process) ? 2 : 0) | (c && link_eq(c->tip, h->at) ? 1 : 0);
 
+		if (is_twin(o, f, n))
+			continue;
 		if (!best || rank > best_rank || (rank == best_rank && o->used > best->used)) {
 			best = o;
 			best_rank = rank;
@@ -90,7 +108,7 @@ static struct found find_named(struct spans *sp, const struct flight *f)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct link l = name_link(&sp->heads, names[i].kind, names[i].name);
 		struct head *h = link_none(l) ? NULL : heads_find(&sp->heads, l);
-		const struct owner *o = h ? choose(sp, h, f) : NULL;
+		const struct owner *o = choose(sp, h, f, 0, NULL);
 
 		if (o)
 			return found(o, names[i].evidence, 0.99);
@@ -136,16 +154,19 @@ static struct found find_retry(struct spans *sp, const struct flight *f)
 	return (struct found){0};
 }
 
-static struct found find_session(struct spans *sp, const struct flight *f)
+static struct found find_session(struct spans *sp, const struct flight *f, const struct owner *told)
 {
 	if (!f->call->session_key.n)
 		return (struct found){0};
 	for (size_t n = f->chain.n; n > 0; n--) {
-		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
-		const struct owner *o = h ? choose(sp, h, f) : NULL;
+		const struct owner *o = choose(sp, head_at(sp, f, n), f, n, told);
 
-		if (o && same_session(sp, o, f))
-			return found(o, "session_key", 0.99);
+		if (o && same_session(sp, o, f)) {
+			struct found r = found(o, "session_key", 0.99);
+
+			r.at = n;
+			return r;
+		}
 	}
 	return (struct found){0};
 }
@@ -155,29 +176,45 @@ static struct found find_session(struct spans *sp, const struct flight *f)
  * the same agent as well: in that part, the conversation of this process comes before a longer one of
  * another.
  */
-static struct found find_prefix(struct spans *sp, const struct flight *f)
+static struct found find_prefix(struct spans *sp, const struct flight *f, const struct owner *told)
 {
-	const struct owner *longest = NULL;
+	struct found longest = {0};
 
 	for (size_t n = f->chain.n; n > 0 && n >= f->chain.answered; n--) {
-		struct head *h = heads_find(&sp->heads, f->chain.v[n - 1]);
-		const struct owner *o = h ? choose(sp, h, f) : NULL;
+		const struct owner *o = choose(sp, head_at(sp, f, n), f, n, told);
+		bool ours = o && same_process(o, f->process);
 
-		if (o && same_process(o, f->process)) {
-			longest = o;
-			break;
+		if (o && (ours || !longest.any)) {
+			longest = found(o, "prefix", 0.95);
+			longest.at = n;
 		}
-		if (o && !longest)
-			longest = o;
-		if (longest && n <= f->chain.news)
+		if (ours || (longest.any && n <= f->chain.news))
 			break;
 	}
-	return longest ? found(longest, "prefix", 0.95) : (struct found){0};
+	return longest;
 }
 
-/* Ids that only count ("call_0") say nothing outside their own process. */
-#define TELLING_ID 12
+/* The call that asked for the latest tool call of this history that anybody asked for. */
+static struct found find_tool_call(struct spans *sp, const struct flight *f)
+{
+	const struct chain *c = &f->chain;
 
+	for (size_t i = c->n_ids; i > 0 && i + CHAIN_IDS_MAX > c->n_ids; i--) {
+		const struct chain_id *id = &c->ids[(i - 1) % CHAIN_IDS_MAX];
+		struct head *h = heads_find(&sp->heads, name_link(&sp->heads, "tool_call", id->id));
+		const struct owner *o = choose(sp, h, f, 0, NULL);
+
+		if (o) {
+			struct found r = found(o, "tool_call_id", 0.9);
+
+			r.at = id->at;
+			return r;
+		}
+	}
+	return (struct found){0};
+}
+
+/* Results of open tools of the same process or session: there, ids that only count say something too. */
 static struct found find_tool_id(struct spans *sp, const struct flight *f)
 {
 	const struct llm_messages *in = &f->call->input;
@@ -192,9 +229,8 @@ static struct found find_tool_id(struct spans *sp, const struct flight *f)
 			for (; t; t = t->next_same_id) {
 				struct owner o = owner_of(sp, t->turn->conversation, t->chat);
 
-				if (p->id.n >= TELLING_ID || same_process(&o, f->process) ||
-				    same_session(sp, &o, f))
-					return found(&o, "tool_call_id", 0.9);
+				if (same_process(&o, f->process) || same_session(sp, &o, f))
+					return found(&o, "tool_call_id", 0.8);
 			}
 		}
 	return (struct found){0};
@@ -221,21 +257,60 @@ static struct found find_prompt(struct spans *sp, const struct flight *f)
 	return (struct found){0};
 }
 
+/*
+ * The user goes on without an answer, or another agent of the same process takes over: all that the latest
+ * call of a conversation asked comes again, with more behind it.
+ */
+static struct found find_unanswered(struct spans *sp, const struct flight *f)
+{
+	if (f->call->is_server)
+		return (struct found){0};
+	for (size_t n = f->chain.n ? f->chain.n - 1 : 0; n > 0; n--) {
+		struct head *h = head_at(sp, f, n);
+
+		for (size_t i = 0; h && i < h->n; i++) {
+			const struct owner *o = &h->owners[i];
+			const struct conversation *c = open_conversation(sp, o->serial);
+
+			if (o->asked && c && same_process(o, f->process) && id_eq(c->last_chat, o->chat) &&
+			    link_eq(o->session, session_link(&sp->heads, f->call->session_key)))
+				return found(o, "prefix_no_reply", 0.6);
+		}
+	}
+	return (struct found){0};
+}
+
+/* What the history says: the chain, or the id of a tool call that stands behind the known part of it. */
+static struct found find_history(struct spans *sp, const struct flight *f)
+{
+	struct found by_id = find_tool_call(sp, f), r = {0};
+	const struct owner *told = by_id.any ? &by_id.owner : NULL;
+
+	if (!f->chain.answered && !by_id.any)
+		return r;
+	if (f->chain.answered) {
+		r = find_session(sp, f, told);
+		if (!r.any)
+			r = find_prefix(sp, f, told);
+	}
+	if (by_id.any && (!r.any || by_id.at > r.at))
+		r = by_id;
+	return r.any ? r : find_tool_id(sp, f);
+}
+
 struct found find_conversation(struct spans *sp, const struct flight *f, bool ended)
 {
 	struct found r = is_aside(f->call) ? find_only(sp, f) : find_retry(sp, f);
 
 	if (!r.any)
 		r = find_named(sp, f);
-	if (r.any || !f->chain.answered)
+	if (r.any)
 		return r;
-	r = find_session(sp, f);
-	if (!r.any)
-		r = find_prefix(sp, f);
-	if (!r.any)
-		r = find_tool_id(sp, f);
+	r = find_history(sp, f);
+	if (!r.any && !f->chain.answered)
+		r = find_unanswered(sp, f);
 	/* Until the call has ended, the answer that it continues may still be on its way. */
-	if (!r.any && ended)
+	if (!r.any && f->chain.answered && ended)
 		r = find_prompt(sp, f);
 	return r;
 }

@@ -287,6 +287,19 @@ static void flight_free(struct flight *f)
 	free(f);
 }
 
+static void note_tool_calls(struct spans *sp, const struct flight *f)
+{
+	const struct llm_messages *out = &f->call->output;
+
+	for (size_t i = 0; i < out->n; i++)
+		for (size_t k = 0; k < out->v[i].n_parts; k++) {
+			const struct llm_part *p = &out->v[i].parts[k];
+
+			if (p->kind == LLM_TOOL_CALL && id_tells(p->id))
+				note_name(sp, f, "tool_call", p->id);
+		}
+}
+
 static void leave_heads(struct spans *sp, struct flight *f)
 {
 	struct conversation *c = f->conversation;
@@ -295,9 +308,13 @@ static void leave_heads(struct spans *sp, struct flight *f)
 
 	note_name(sp, f, "response", call->response_id);
 	note_name(sp, f, "conversation", call->response_conversation);
+	note_tool_calls(sp, f);
+	c->last_chat = f->chat;
 	if (f->chain.n == 0)
 		return;
+	o.asked = true;
 	heads_add(&sp->heads, f->chain.v[f->chain.n - 1], &o);
+	o.asked = false;
 	c->tip = f->chain.v[f->chain.n - 1];
 	for (size_t i = 0; i < call->output.n; i++) {
 		struct chain with = f->chain;
