@@ -360,7 +360,7 @@ static void on_span(void *ctx, const struct span *s)
 
 static void run_pipeline(const struct input *in, enum content_level content)
 {
-	static const struct span_events ev = {on_span};
+	static const struct span_events ev = {.span = on_span};
 	static const uint8_t instance[16];
 	struct buf out = {0};
 	struct pipeline *p = pipeline_new(instance, content, &ev, &out);

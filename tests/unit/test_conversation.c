@@ -85,20 +85,26 @@ static void time_is_counted_once(void **state)
 static void heads_are_bounded(void **state)
 {
 	struct heads hs;
-	struct owner o = {.serial = 1};
 	struct link l = {{0}};
 
 	(void)state;
-	heads_init(&hs);
+	heads_init(&hs, &key);
+	struct past *first = past_get(&hs, (struct span_id){{1}});
+	struct owner o = {.past = first};
 	for (uint32_t i = 1; i <= HEADS_MAX + 1000; i++) {
 		memcpy(l.b, &i, sizeof(i));
 		heads_add(&hs, l, &o);
 	}
 	assert_int_equal(hs.map.n, HEADS_MAX);
-	for (o.serial = 1; o.serial < 10; o.serial++)
+	for (uint8_t i = 1; i < 10; i++) {
+		o.past = past_get(&hs, (struct span_id){{i}});
 		heads_add(&hs, l, &o);
+		past_unref(&hs, o.past);
+	}
 	assert_int_equal(heads_find(&hs, l)->n, HEAD_OWNERS_MAX);
-	assert_int_equal(heads_find(&hs, l)->owners[0].serial, 9);
+	assert_int_equal(heads_find(&hs, l)->owners[0].past->id.b[0], 9);
+	assert_int_equal(hs.pasts.n, 1 + HEAD_OWNERS_MAX);
+	past_unref(&hs, first);
 	heads_release(&hs);
 }
 

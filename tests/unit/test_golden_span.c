@@ -29,6 +29,7 @@
  *     error STATUS TYPE MESSAGE
  *     lost BYTES REASON                  the call is incomplete
  *   99 finish                            the capture ends
+ *   99 restart                           it ends, and another one begins that is given what was remembered
  *
  * Each case is run in order of time, and with the records delivered up to 50 ms
  * late in random order: the spans are the same.  Clock samples come in time, and
@@ -46,7 +47,7 @@
 
 #include "base/alloc.h"
 #include "llm/mcp.h"
-#include "span/span.h"
+#include "span/heads.h"
 
 #define MS         1000000ull
 #define LATE       (50 * MS)
@@ -76,6 +77,8 @@ struct story {
 	struct spans *spans;
 	struct clock_map clock;
 	struct buf log;
+	struct buf heads; /* as they were left */
+	enum content_level level;
 	struct {
 		struct slice name;
 		struct llm_call *call;
@@ -498,6 +501,46 @@ static void mcp(struct story *st, const struct event *e)
 	spans_llm_events.mcp(st->spans, &m);
 }
 
+static void on_span(void *ctx, const struct span *s)
+{
+	struct story *st = ctx;
+
+	span_print(&st->log, s, 0);
+	if (st->clock.n)
+		buf_addf(&st->log, "  (wall %.3f s)\n", (double)s->start_wall / 1e9);
+}
+
+static void on_head(void *ctx, const struct head_record *h)
+{
+	head_encode(&((struct story *)ctx)->heads, h);
+}
+
+static void capture(struct story *st)
+{
+	static const struct span_events ev = {.span = on_span, .head = on_head};
+	static const uint8_t key[32] = "the key of the store";
+	struct span_conf conf = {
+	    .instance = "instance-0123456", .content = st->level, .clock = &st->clock, .link_key = key};
+
+	st->spans = spans_new(&conf, &ev, st);
+}
+
+static void restart(struct story *st, uint64_t ts)
+{
+	struct buf kept = st->heads;
+	struct head_record h;
+
+	spans_finish(st->spans, ts);
+	spans_free(st->spans);
+	st->heads = (struct buf){0};
+	capture(st);
+	for (size_t at = 0; at < kept.n; at += HEAD_RECORD_SIZE) {
+		assert_int_equal(head_decode(slice_of(kept.p + at, HEAD_RECORD_SIZE), &h), 0);
+		spans_head(st->spans, &h);
+	}
+	buf_release(&kept);
+}
+
 static void happen(struct story *st, const struct event *e)
 {
 	struct slice rest = e->rest;
@@ -526,6 +569,8 @@ static void happen(struct story *st, const struct event *e)
 		spans_traffic_lost(st->spans, &p, e->ts);
 	} else if (slice_eq(e->word, SLICE("tick"))) {
 		spans_tick(st->spans, e->ts);
+	} else if (slice_eq(e->word, SLICE("restart"))) {
+		restart(st, e->ts);
 	} else if (slice_eq(e->word, SLICE("finish"))) {
 		spans_finish(st->spans, e->ts);
 	} else {
@@ -534,15 +579,6 @@ static void happen(struct story *st, const struct event *e)
 }
 
 /* ---- a case ---- */
-
-static void on_span(void *ctx, const struct span *s)
-{
-	struct story *st = ctx;
-
-	span_print(&st->log, s, 0);
-	if (st->clock.n)
-		buf_addf(&st->log, "  (wall %.3f s)\n", (double)s->start_wall / 1e9);
-}
 
 /* Lines and what is indented behind them. Returns the content level. */
 static enum content_level read_story(struct story *st, struct slice input)
@@ -586,7 +622,8 @@ static int by_delivery(const void *a, const void *b)
 
 static bool in_time(const struct event *e)
 {
-	return slice_eq(e->word, SLICE("clock")) || slice_eq(e->word, SLICE("tick"));
+	return slice_eq(e->word, SLICE("clock")) || slice_eq(e->word, SLICE("tick")) ||
+	       slice_eq(e->word, SLICE("restart"));
 }
 
 /* A call's end comes behind its begin, the end of the capture behind all. */
@@ -615,19 +652,18 @@ static void shuffle(struct story *st, bool late)
 
 static void run(struct slice input, bool late, struct buf *ret)
 {
-	static const struct span_events ev = {.span = on_span};
 	struct story *st = xcalloc(1, sizeof(*st));
-	struct span_conf conf = {.instance = "instance-0123456", .clock = &st->clock};
 
-	conf.content = read_story(st, input);
+	st->level = read_story(st, input);
 	shuffle(st, late);
-	st->spans = spans_new(&conf, &ev, st);
+	capture(st);
 	for (size_t i = 0; i < st->n; i++)
 		happen(st, &st->v[i]);
 	spans_free(st->spans);
 	for (size_t i = 0; i < st->n_calls; i++)
 		llm_call_free(st->calls[i].call);
 	*ret = st->log;
+	buf_release(&st->heads);
 	free(st);
 }
 

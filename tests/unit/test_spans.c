@@ -794,6 +794,8 @@ static void an_idle_conversation_is_closed(void **state)
 	const struct span *a = nth(&w, SPAN_CONVERSATION, 0), *b = nth(&w, SPAN_CONVERSATION, 1);
 	assert_true(slice_eq(span_get(a, ATTR_CONVERSATION_ID)->str, span_get(b, ATTR_CONVERSATION_ID)->str));
 	assert_memory_not_equal(a->id, b->id, 8);
+	assert_int_equal(span_get(nth(&w, SPAN_TURN, 0), ATTR_TURN_INDEX)->i, 1);
+	assert_int_equal(span_get(nth(&w, SPAN_TURN, 1), ATTR_TURN_INDEX)->i, 2);
 	end_world(&w);
 }
 

@@ -58,7 +58,7 @@ static void on_span(void *ctx, const struct span *s)
 	outbox_add(d->outbox, s);
 }
 
-static const struct span_events span_events = {on_span};
+static const struct span_events span_events = {.span = on_span};
 
 static void fail(const char *what, int err)
 {

@@ -5,6 +5,7 @@
  *   spans.c    what happens, in the order of its time stamps: conversations and
  *              turns begin and end, calls and processes come and go
  *   locate.c   which conversation a call belongs to
+ *   heads.c    what is remembered of conversations, kept outside
  *   answers.c  tool calls: asked by an answer, answered by a later request
  *   place.c    where the runs of processes hang, decided when a tool is answered
  *              or a turn ends, because only then all candidates are known
@@ -91,7 +92,11 @@ struct found find_conversation(struct spans *sp, const struct flight *f, bool en
 struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
 /* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
 struct tool *find_task(const struct flight *f);
-struct owner owner_of(const struct spans *sp, const struct conversation *c, struct span_id chat);
+struct owner owner_of(const struct conversation *c, struct span_id chat);
+
+/* heads.c: hands a head downstream; asks for those of a call that nobody here knows. */
+void heads_give(struct spans *sp, struct link at, const struct owner *o);
+void heads_want(struct spans *sp, const struct flight *f);
 
 /* answers.c */
 /* Opens the tool calls of the answer; returns whether there are any. */

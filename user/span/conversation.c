@@ -269,22 +269,60 @@ uint64_t intervals_union(struct intervals *iv)
 	return sum;
 }
 
-void heads_init(struct heads *hs)
+void heads_init(struct heads *hs, const struct chain_key *key)
 {
 	*hs = (struct heads){0};
 	TAILQ_INIT(&hs->lru);
-	randombytes_buf(hs->key.b, sizeof(hs->key.b));
+	if (key)
+		hs->key = *key;
+	else
+		randombytes_buf(hs->key.b, sizeof(hs->key.b));
+}
+
+struct past *past_get(struct heads *hs, struct span_id id)
+{
+	struct past *p = map_get(&hs->pasts, &id, sizeof(id));
+
+	if (p)
+		return past_ref(p);
+	p = xcalloc(1, sizeof(*p));
+	p->id = id;
+	p->refs = 1;
+	map_put(&hs->pasts, &id, sizeof(id), p);
+	return p;
+}
+
+struct past *past_ref(struct past *p)
+{
+	p->refs++;
+	return p;
+}
+
+void past_unref(struct heads *hs, struct past *p)
+{
+	if (!p || --p->refs)
+		return;
+	map_del(&hs->pasts, &p->id, sizeof(p->id));
+	free(p);
+}
+
+static void head_free(struct heads *hs, struct head *h)
+{
+	TAILQ_REMOVE(&hs->lru, h, lru);
+	map_del(&hs->map, &h->at, sizeof(h->at));
+	for (size_t i = 0; i < h->n; i++)
+		past_unref(hs, h->owners[i].past);
+	free(h);
 }
 
 void heads_release(struct heads *hs)
 {
 	struct head *h;
 
-	while ((h = TAILQ_FIRST(&hs->lru))) {
-		TAILQ_REMOVE(&hs->lru, h, lru);
-		free(h);
-	}
+	while ((h = TAILQ_FIRST(&hs->lru)))
+		head_free(hs, h);
 	map_release(&hs->map);
+	map_release(&hs->pasts);
 }
 
 struct link name_link(const struct heads *hs, const char *kind, struct slice name)
@@ -309,12 +347,12 @@ struct head *heads_find(struct heads *hs, struct link at)
 }
 
 /* The place of this conversation, a free one, or that of the owner not used for longest. */
-static struct owner *place(struct head *h, uint64_t serial, bool asked)
+static struct owner *place(struct head *h, const struct owner *o)
 {
 	struct owner *oldest = &h->owners[0];
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->owners[i].serial == serial && h->owners[i].asked == asked)
+		if (h->owners[i].past == o->past && h->owners[i].asked == o->asked)
 			return &h->owners[i];
 		if (h->owners[i].used < oldest->used)
 			oldest = &h->owners[i];
@@ -322,25 +360,32 @@ static struct owner *place(struct head *h, uint64_t serial, bool asked)
 	return h->n < HEAD_OWNERS_MAX ? &h->owners[h->n++] : oldest;
 }
 
+bool heads_knows(struct heads *hs, struct link at, const struct owner *o)
+{
+	struct head *h = heads_find(hs, at);
+
+	for (size_t i = 0; h && i < h->n; i++)
+		if (h->owners[i].past == o->past && h->owners[i].asked == o->asked)
+			return true;
+	return false;
+}
+
 void heads_add(struct heads *hs, struct link at, const struct owner *o)
 {
 	struct head *h = heads_find(hs, at);
 
+	past_ref(o->past);
 	if (!h) {
-		if (hs->map.n >= HEADS_MAX) {
-			struct head *oldest = TAILQ_FIRST(&hs->lru);
-
-			TAILQ_REMOVE(&hs->lru, oldest, lru);
-			map_del(&hs->map, &oldest->at, sizeof(oldest->at));
-			free(oldest);
-		}
+		if (hs->map.n >= HEADS_MAX)
+			head_free(hs, TAILQ_FIRST(&hs->lru));
 		h = xcalloc(1, sizeof(*h));
 		h->at = at;
 		map_put(&hs->map, &h->at, sizeof(h->at), h);
 		TAILQ_INSERT_TAIL(&hs->lru, h, lru);
 	}
 
-	struct owner *slot = place(h, o->serial, o->asked);
+	struct owner *slot = place(h, o);
+	past_unref(hs, slot->past);
 	*slot = *o;
 	slot->used = ++hs->clock;
 }

@@ -22,8 +22,8 @@
  * and so are the ids of tool calls that cannot have been counted: a history that
  * was rewritten still holds them.
  *
- * The key is random for each run: links never leave the process, and ids do
- * not depend on them.
+ * The key is that of the store, or random for each run (heads.h): links are
+ * never shown, and ids do not depend on them.
  */
 #ifndef SPANTAP_CONVERSATION_H
 #define SPANTAP_CONVERSATION_H
@@ -108,8 +108,11 @@ struct turn {
 
 struct conversation {
 	uint64_t serial;
+	struct past *past;
 	struct span_id id,
 	    root; /* id: gen_ai.conversation.id; root: of the span, id of the nested parent if nested */
+	struct span_id earlier_root; /* of the same conversation before it was idle; zero: none */
+	struct trace_id earlier_trace;
 	struct trace_id trace;
 	bool nested;
 	struct link_reason nested_why;
@@ -118,7 +121,7 @@ struct conversation {
 	struct turn *turn;       /* current, or NULL between turns */
 	TAILQ_HEAD(, turn) turns;
 	struct flight_list flights;
-	uint64_t n_turns, start, end, last;
+	uint64_t start, end, last;
 	struct llm_usage usage;
 	struct link tip, failed_tip; /* chains of the last call: with its answer; of its input if it failed */
 	struct span_id failed_continues; /* what the failed call continued */
@@ -131,12 +134,24 @@ struct conversation {
 	TAILQ_ENTRY(conversation) lru;
 };
 
-/* What a head remembers of a conversation that reached it; the conversation may be closed. */
+/*
+ * What is remembered of a conversation, also when it is closed: it lives as long as a head refers to it, so a
+ * later turn counts on and names the conversation as before.  All zero `root`: nested, or not known.
+ */
+struct past {
+	struct span_id id, root; /* of the latest span "conversation" */
+	struct trace_id trace;
+	uint64_t serial;        /* of the conversation while it is open; 0: closed */
+	uint64_t turns;         /* so far */
+	uint64_t last;          /* boot ns, 0: before this boot */
+	struct ev_proc process; /* of the latest call */
+	struct link session;    /* hash of the session key; zero: none */
+	unsigned refs;
+};
+
+/* One who reached a head. */
 struct owner {
-	uint64_t serial;
-	struct span_id id;
-	struct ev_proc process;
-	struct link session; /* hash of the session key; zero: none */
+	struct past *past;
 	struct span_id chat; /* the call that reached it; zero: not known */
 	bool asked;          /* by its messages alone; false: with its answer, or by a name */
 	uint64_t used;
@@ -152,14 +167,23 @@ struct head {
 struct heads {
 	struct map map;
 	TAILQ_HEAD(, head) lru;
+	struct map pasts; /* by the conversation's id */
 	struct chain_key key;
 	uint64_t clock;
 };
 
-void heads_init(struct heads *hs);
+/* key NULL: a random one. */
+void heads_init(struct heads *hs, const struct chain_key *key);
 void heads_release(struct heads *hs);
 void heads_add(struct heads *hs, struct link at, const struct owner *o);
 struct head *heads_find(struct heads *hs, struct link at);
+/* Whether this conversation reached the head in the same way: then heads_add() would replace what is known.
+ */
+bool heads_knows(struct heads *hs, struct link at, const struct owner *o);
+/* That of the conversation with this id, entered when it was not known; the reference is the caller's. */
+struct past *past_get(struct heads *hs, struct span_id id);
+struct past *past_ref(struct past *p);
+void past_unref(struct heads *hs, struct past *p); /* accepts NULL */
 /* Of a name that the provider gave: `kind` "response", "conversation" or "tool_call"; zero for an absent one.
  */
 struct link name_link(const struct heads *hs, const char *kind, struct slice name);

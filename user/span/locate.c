@@ -3,33 +3,29 @@
 
 struct conversation *open_conversation(struct spans *sp, uint64_t serial)
 {
-	return map_get(&sp->by_serial, &serial, sizeof(serial));
+	return serial ? map_get(&sp->by_serial, &serial, sizeof(serial)) : NULL;
 }
 
-struct owner owner_of(const struct spans *sp, const struct conversation *c, struct span_id chat)
+struct owner owner_of(const struct conversation *c, struct span_id chat)
 {
-	return (struct owner){.serial = c->serial,
-	                      .id = c->id,
-	                      .process = c->process ? c->process->id : (struct ev_proc){0},
-	                      .session = session_link(&sp->heads, c->session_key),
-	                      .chat = chat};
+	return (struct owner){.past = c->past, .chat = chat};
 }
 
 static bool same_process(const struct owner *o, const struct process *p)
 {
-	return o->process.tgid == p->id.tgid && o->process.start == p->id.start;
+	return o->past->process.tgid == p->id.tgid && o->past->process.start == p->id.start;
 }
 
 static bool same_session(const struct spans *sp, const struct owner *o, const struct flight *f)
 {
 	struct link l = session_link(&sp->heads, f->call->session_key);
 
-	return !link_none(l) && link_eq(l, o->session);
+	return !link_none(l) && link_eq(l, o->past->session);
 }
 
 static bool is_retry(struct spans *sp, const struct owner *o, const struct flight *f)
 {
-	const struct conversation *c = open_conversation(sp, o->serial);
+	const struct conversation *c = open_conversation(sp, o->past->serial);
 
 	return c && c->has_failed && f->chain.n && same_process(o, f->process) &&
 	       link_eq(c->failed_tip, f->chain.v[f->chain.n - 1]) &&
@@ -59,9 +55,8 @@ static const struct owner *choose(struct spans *sp, const struct head *h, const 
 
 	for (size_t i = 0; h && i < h->n; i++) {
 		const struct owner *o = &h->owners[i];
-		const struct conversation *c = open_conversation(sp, o->serial);
-		unsigned rank = (same_session(sp, o, f) ? 8 : 0) |
-		                (told && told->serial == o->serial ? 4 : 0) |
+		const struct conversation *c = open_conversation(sp, o->past->serial);
+		unsigned rank = (same_session(sp, o, f) ? 8 : 0) | (told && told->past == o->past ? 4 : 0) |
 		                (same_process(o, f->process) ? 2 : 0) | (c && link_eq(c->tip, h->at) ? 1 : 0);
 
 		if (is_twin(o, f, n))
@@ -134,7 +129,7 @@ static struct found find_only(struct spans *sp, const struct flight *f)
 	if (!only)
 		return (struct found){0};
 
-	struct owner o = owner_of(sp, only, (struct span_id){{0}});
+	struct owner o = owner_of(only, (struct span_id){{0}});
 	return found(&o, "process", 0.5);
 }
 
@@ -147,8 +142,8 @@ static struct found find_retry(struct spans *sp, const struct flight *f)
 			struct found r = found(&h->owners[i], "same_messages", 0.95);
 
 			r.again = true;
-			r.owner.chat = open_conversation(sp, h->owners[i].serial)->failed_continues;
-			r.retry = !open_conversation(sp, h->owners[i].serial)->only_prepared;
+			r.owner.chat = open_conversation(sp, h->owners[i].past->serial)->failed_continues;
+			r.retry = !open_conversation(sp, h->owners[i].past->serial)->only_prepared;
 			return r;
 		}
 	return (struct found){0};
@@ -227,7 +222,7 @@ static struct found find_tool_id(struct spans *sp, const struct flight *f)
 			                     : NULL;
 
 			for (; t; t = t->next_same_id) {
-				struct owner o = owner_of(sp, t->turn->conversation, t->chat);
+				struct owner o = owner_of(t->turn->conversation, t->chat);
 
 				if (same_process(&o, f->process) || same_session(sp, &o, f))
 					return found(&o, "tool_call_id", 0.8);
@@ -245,7 +240,7 @@ static struct found find_prompt(struct spans *sp, const struct flight *f)
 
 		for (size_t i = 0; h && i < h->n; i++) {
 			if (!same_process(&h->owners[i], f->process) ||
-			    !open_conversation(sp, h->owners[i].serial))
+			    !open_conversation(sp, h->owners[i].past->serial))
 				continue;
 			if (only)
 				return (struct found){0};
@@ -270,10 +265,10 @@ static struct found find_unanswered(struct spans *sp, const struct flight *f)
 
 		for (size_t i = 0; h && i < h->n; i++) {
 			const struct owner *o = &h->owners[i];
-			const struct conversation *c = open_conversation(sp, o->serial);
+			const struct conversation *c = open_conversation(sp, o->past->serial);
 
 			if (o->asked && c && same_process(o, f->process) && id_eq(c->last_chat, o->chat) &&
-			    link_eq(o->session, session_link(&sp->heads, f->call->session_key)))
+			    link_eq(o->past->session, session_link(&sp->heads, f->call->session_key)))
 				return found(o, "prefix_no_reply", 0.6);
 		}
 	}

@@ -115,10 +115,17 @@ struct span_conf {
 	uint8_t instance[16];
 	enum content_level content;
 	const struct clock_map *clock; /* borrowed, outlives the assembler */
+	const uint8_t *link_key;       /* 32 bytes of the store, copied (heads.h); NULL: random, of this run */
 };
+
+struct head_record;
 
 struct span_events {
 	void (*span)(void *ctx, const struct span *s); /* final; borrowed during the call */
+	/* To be kept for later runs (heads.h). NULL: they are not. */
+	void (*head)(void *ctx, const struct head_record *h);
+	/* A call continues what is not known: heads at these links would tell. NULL: there are none. */
+	void (*want)(void *ctx, const uint8_t (*links)[16], size_t n);
 };
 
 struct spans;

@@ -22,7 +22,7 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	sp->ctx = ctx;
 	content_init(&sp->content, conf->content);
 	processes_init(&sp->processes);
-	heads_init(&sp->heads);
+	heads_init(&sp->heads, (const struct chain_key *)conf->link_key);
 	TAILQ_INIT(&sp->lru);
 	TAILQ_INIT(&sp->held);
 	TAILQ_INIT(&sp->running);
@@ -72,7 +72,7 @@ static struct turn *turn_new(struct spans *sp, struct conversation *c, const str
 
 	t->conversation = c;
 	t->id = id_turn(&f->chat);
-	t->index = ++c->n_turns;
+	t->index = ++c->past->turns;
 	t->start = t->end = flight_start(f);
 	t->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	t->lost_seen = sp->life_lost;
@@ -103,6 +103,8 @@ static void conversation_close(struct spans *sp, struct conversation *c, uint64_
 		emit_conversation(sp, c);
 	map_del(&sp->by_serial, &c->serial, sizeof(c->serial));
 	TAILQ_REMOVE(&sp->lru, c, lru);
+	c->past->serial = 0;
+	past_unref(&sp->heads, c->past);
 	process_unref(c->process);
 	arena_release(&c->arena);
 	free(c);
@@ -157,8 +159,11 @@ static struct conversation *conversation_new(struct spans *sp, const struct flig
 
 	c->serial = ++sp->serial;
 	c->root = id_conversation(&f->chat);
-	c->id = before ? before->id : c->root;
+	c->past = before ? past_ref(before->past) : past_get(&sp->heads, c->root);
+	c->id = c->past->id;
 	c->trace = id_trace(&f->chat);
+	c->earlier_root = c->past->root;
+	c->earlier_trace = c->past->trace;
 	c->session_key = arena_dup(&c->arena, f->call->session_key);
 	c->start = c->end = flight_start(f);
 	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
@@ -167,6 +172,10 @@ static struct conversation *conversation_new(struct spans *sp, const struct flig
 	LIST_INIT(&c->flights);
 	if (!nest_in_tool(c, f))
 		nest(sp, c, f->process);
+	c->past->serial = c->serial;
+	c->past->root = c->nested ? (struct span_id){{0}} : c->root;
+	c->past->trace = c->trace;
+	c->past->session = session_link(&sp->heads, c->session_key);
 	map_put(&sp->by_serial, &c->serial, sizeof(c->serial), c);
 	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
 	return c;
@@ -206,13 +215,19 @@ static struct turn *turn_for(struct spans *sp, struct conversation *c, struct fl
 	return t;
 }
 
+static void leave_head(struct spans *sp, struct link at, const struct owner *o)
+{
+	heads_add(&sp->heads, at, o);
+	heads_give(sp, at, o);
+}
+
 static void note_name(struct spans *sp, const struct flight *f, const char *kind, struct slice name)
 {
 	struct link l = name_link(&sp->heads, kind, name);
-	struct owner o = owner_of(sp, f->conversation, f->chat);
+	struct owner o = owner_of(f->conversation, f->chat);
 
 	if (!link_none(l))
-		heads_add(&sp->heads, l, &o);
+		leave_head(sp, l, &o);
 }
 
 static void join(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
@@ -237,17 +252,28 @@ static void join(struct spans *sp, struct flight *f, struct conversation *c, con
 	c->process = process_ref(f->process);
 	process_unref(before);
 	f->process->conversation = c->serial;
+	c->past->process = f->process->id;
 	note_name(sp, f, "conversation", f->call->conversation_id);
 	c->last = ts > c->last ? ts : c->last;
+	c->past->last = c->last;
+}
+
+/* The conversation that the provider keeps may just have been made; only who remembers more can tell. */
+static bool continues_something(const struct spans *sp, const struct flight *f)
+{
+	return f->chain.answered || f->chain.n_ids || f->call->previous_response_id.n ||
+	       (f->call->conversation_id.n && sp->ev->want);
 }
 
 static void locate(struct spans *sp, struct flight *f, bool ended)
 {
 	struct found r = find_conversation(sp, f, ended);
-	struct conversation *c = r.any ? open_conversation(sp, r.owner.serial) : NULL;
+	struct conversation *c = r.any ? open_conversation(sp, r.owner.past->serial) : NULL;
 
-	if (!r.any && (f->chain.answered || f->call->previous_response_id.n) && !ended)
+	if (!r.any && continues_something(sp, f) && !ended) {
+		heads_want(sp, f);
 		return;
+	}
 	if (!c)
 		c = conversation_new(sp, f, r.any ? &r.owner : NULL);
 	join(sp, f, c, &r);
@@ -303,7 +329,7 @@ static void note_tool_calls(struct spans *sp, const struct flight *f)
 static void leave_heads(struct spans *sp, struct flight *f)
 {
 	struct conversation *c = f->conversation;
-	struct owner o = owner_of(sp, c, f->chat);
+	struct owner o = owner_of(c, f->chat);
 	const struct llm_call *call = f->call;
 
 	note_name(sp, f, "response", call->response_id);
@@ -313,7 +339,7 @@ static void leave_heads(struct spans *sp, struct flight *f)
 	if (f->chain.n == 0)
 		return;
 	o.asked = true;
-	heads_add(&sp->heads, f->chain.v[f->chain.n - 1], &o);
+	leave_head(sp, f->chain.v[f->chain.n - 1], &o);
 	o.asked = false;
 	c->tip = f->chain.v[f->chain.n - 1];
 	for (size_t i = 0; i < call->output.n; i++) {
@@ -321,7 +347,7 @@ static void leave_heads(struct spans *sp, struct flight *f)
 
 		chain_extend(&with, &sp->heads.key, &f->arena, &call->output.v[i], 1);
 		if (with.n > f->chain.n) {
-			heads_add(&sp->heads, with.v[with.n - 1], &o);
+			leave_head(sp, with.v[with.n - 1], &o);
 			c->tip = with.v[with.n - 1];
 		}
 	}
@@ -369,7 +395,7 @@ static void take_end(struct spans *sp, struct llm_call *call)
 	if (call->end > t->end)
 		t->end = call->end;
 	if (call->end > c->last)
-		c->last = call->end;
+		c->last = c->past->last = call->end;
 	note_outcome(f);
 	if (!f->aside)
 		leave_heads(sp, f);
