@@ -82,6 +82,50 @@ static void time_is_counted_once(void **state)
 	free(iv.v);
 }
 
+/* Each moment counts once, and none outside of the turn. */
+static void time_is_split(void **state)
+{
+	struct intervals v[SPENDINGS] = {0};
+
+	(void)state;
+	intervals_add(&v[SPENT_MODEL], 100, 200);
+	intervals_add(&v[SPENT_MODEL], 400, 500);
+	intervals_add(&v[SPENT_WAITING], 200, 250);
+	intervals_add(&v[SPENT_TOOL], 150, 180); /* while the model speaks */
+	intervals_add(&v[SPENT_TOOL], 250, 300);
+	intervals_add(&v[SPENT_TOOL], 260, 320);
+	intervals_add(&v[SPENT_UNKNOWN], 310, 340);
+	intervals_add(&v[SPENT_WAITING], 330, 350);
+	intervals_add(&v[SPENT_UNKNOWN], 490, UINT64_MAX);
+	struct time_split s = time_split(v, 100, 510);
+	assert_int_equal(s.ns[SPENT_MODEL], 200);
+	assert_int_equal(s.ns[SPENT_TOOL], 70);
+	assert_int_equal(s.ns[SPENT_UNKNOWN], 20 + 10);
+	assert_int_equal(s.ns[SPENT_WAITING], 50 + 10);
+	assert_int_equal(s.agent, 410 - 200 - 70 - 30 - 60);
+	for (int i = 0; i < SPENDINGS; i++)
+		free(v[i].v);
+}
+
+static void ids_that_tell(void **state)
+{
+	static const char *const tell[] = {"toolu_01AbkJc84N6kWsZukA3qF8TD", "call_rVVbdIkdGQuKDslbcJIRpCkV",
+	                                   "chatcmpl-tool-0f9ac1b2d3", "fc_0f0576f7b4635831006a6bb1"};
+	static const char *const count[] = {"",
+	                                    "call_0",
+	                                    "functions.get_temperature:0",
+	                                    "1",
+	                                    "call_list_000001",
+	                                    "getCurrentWeatherForecast",
+	                                    "12345678901234567890"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tell) / sizeof(*tell); i++)
+		assert_true(id_tells(slice_str(tell[i])));
+	for (size_t i = 0; i < sizeof(count) / sizeof(*count); i++)
+		assert_false(id_tells(slice_str(count[i])));
+}
+
 static void heads_are_bounded(void **state)
 {
 	struct heads hs;
@@ -111,8 +155,8 @@ static void heads_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(canonical_form),
-	    cmocka_unit_test(time_is_counted_once),
+	    cmocka_unit_test(canonical_form),    cmocka_unit_test(time_is_counted_once),
+	    cmocka_unit_test(time_is_split),     cmocka_unit_test(ids_that_tell),
 	    cmocka_unit_test(heads_are_bounded),
 	};
 

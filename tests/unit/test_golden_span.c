@@ -18,6 +18,7 @@
  *     arguments JSON                     result JSON
  *     error CODE MESSAGE                 failed: the result says so
  *     lost BYTES REASON                  server: the process is the MCP server
+ *     traceparent TEXT
  *   10 begin NAME PID [server] [session=KEY] [agent=USER_AGENT]
  *     system|user|assistant: TEXT
  *     call ID NAME ARGUMENTS             the assistant asks for a tool
@@ -30,6 +31,12 @@
  *     lost BYTES REASON                  the call is incomplete
  *   99 finish                            the capture ends
  *   99 restart                           it ends, and another one begins that is given what was remembered
+ *
+ * Instead of a ```log block a ```tree block may follow: the spans below their
+ * parents, in order of their start, with the name of a call, the number of a
+ * turn, the time in ms, and of the attributes those in tree_attrs[].  A span of
+ * another conversation than its parent says which one, by its number in order of
+ * appearance; one whose parent was never emitted is "astray".
  *
  * Each case is run in order of time, and with the records delivered up to 50 ms
  * late in random order: the spans are the same.  Clock samples come in time, and
@@ -46,14 +53,17 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "llm/mcp.h"
 #include "span/heads.h"
+#include "span/ids.h"
 
 #define MS         1000000ull
 #define LATE       (50 * MS)
 #define ORDERS     200 /* random orders of a case */
 #define EVENTS_MAX 4096
 #define CALLS_MAX  64
+#define INSTANCE   ((const uint8_t *)"instance-0123456")
 
 static uint64_t rng;
 
@@ -77,11 +87,15 @@ struct story {
 	struct spans *spans;
 	struct clock_map clock;
 	struct buf log;
+	bool as_tree;
+	struct span *spans_out;
+	size_t n_out, cap_out;
 	struct buf heads; /* as they were left */
 	enum content_level level;
 	struct {
 		struct slice name;
 		struct llm_call *call;
+		struct span_id id;
 	} calls[CALLS_MAX];
 	size_t n_calls;
 };
@@ -162,6 +176,7 @@ static const struct {
 	{                                                                                                    \
 #member, type, offsetof(struct llm_call, member)                                             \
 	}
+    FIELD(traceparent, TEXT),
     FIELD(operation, WORD),
     FIELD(api, WORD),
     FIELD(framing, WORD),
@@ -340,6 +355,7 @@ static void begin(struct story *st, const struct event *e)
 	set_body(c, &c->input, e->body);
 	assert_true(st->n_calls < CALLS_MAX);
 	st->calls[st->n_calls].name = name;
+	st->calls[st->n_calls].id = id_chat(INSTANCE, c);
 	st->calls[st->n_calls++].call = c;
 	spans_llm_events.begin(st->spans, c);
 }
@@ -481,6 +497,8 @@ static void mcp(struct story *st, const struct event *e)
 
 		if (slice_eq(w, SLICE("arguments"))) {
 			m.arguments = slice_trim(line);
+		} else if (slice_eq(w, SLICE("traceparent"))) {
+			m.traceparent = slice_trim(line);
 		} else if (slice_eq(w, SLICE("result"))) {
 			m.result = slice_trim(line);
 		} else if (slice_eq(w, SLICE("failed"))) {
@@ -505,6 +523,15 @@ static void on_span(void *ctx, const struct span *s)
 {
 	struct story *st = ctx;
 
+	if (st->as_tree) {
+		struct buf b = {0};
+
+		xgrow(&st->spans_out, &st->cap_out, st->n_out + 1, sizeof(*st->spans_out));
+		span_encode(&b, s);
+		assert_int_equal(span_decode(buf_slice(&b), &st->spans_out[st->n_out++]), 0);
+		buf_release(&b);
+		return;
+	}
 	span_print(&st->log, s, 0);
 	if (st->clock.n)
 		buf_addf(&st->log, "  (wall %.3f s)\n", (double)s->start_wall / 1e9);
@@ -650,10 +677,154 @@ static void shuffle(struct story *st, bool late)
 	qsort(st->v, st->n, sizeof(st->v[0]), by_delivery);
 }
 
-static void run(struct slice input, bool late, struct buf *ret)
+/* ---- the spans as a tree ---- */
+
+static const enum attr_key tree_attrs[] = {
+    ATTR_CALL_KIND,      ATTR_LINK_EVIDENCE,     ATTR_LINK_CONFIDENCE, ATTR_TURN_MODEL_TIME,
+    ATTR_TURN_TOOL_TIME, ATTR_TURN_WAITING_TIME, ATTR_TURN_AGENT_TIME, ATTR_TOOL_ASKED,
+    ATTR_TOOL_STARTED,   ATTR_TOOL_ENDED,        ATTR_TOOL_ANSWERED,   ATTR_INCOMPLETE_REASON,
+};
+
+static bool same_id(const uint8_t a[8], const uint8_t b[8])
+{
+	return memcmp(a, b, 8) == 0;
+}
+
+static struct slice conversation_of(const struct span *s)
+{
+	const struct attr *a = s ? span_get(s, ATTR_CONVERSATION_ID) : NULL;
+
+	return a ? a->str : (struct slice){NULL, 0};
+}
+
+/* In order of appearance, from 1. */
+static size_t conversation_number(const struct story *st, struct slice id)
+{
+	size_t number = 0;
+
+	for (size_t i = 0; i < st->n_out; i++) {
+		struct slice seen = conversation_of(&st->spans_out[i]);
+		bool is_first = seen.n > 0;
+
+		for (size_t k = 0; k < i && is_first; k++)
+			is_first = !slice_eq(conversation_of(&st->spans_out[k]), seen);
+		number += is_first;
+		if (slice_eq(seen, id))
+			break;
+	}
+	return number;
+}
+
+static struct slice call_name(const struct story *st, const uint8_t id[8])
+{
+	for (size_t i = 0; i < st->n_calls; i++)
+		if (same_id(st->calls[i].id.b, id))
+			return st->calls[i].name;
+	return SLICE("unknown");
+}
+
+static void tree_attr(struct buf *out, const struct span *s, enum attr_key key)
+{
+	const struct attr *a = span_get(s, key);
+	const char *name = strrchr(attr_defs[key].name, '.') + 1;
+
+	if (!a)
+		return;
+	if (attr_defs[key].type == ATTR_DOUBLE)
+		buf_addf(out, " %s=%.9g", name, a->d);
+	else
+		buf_addf(out, " %s=%.*s", name, (int)a->str.n, a->str.p);
+}
+
+static void tree_line(struct story *st, const struct span *s, const struct span *parent)
+{
+	struct buf *out = &st->log;
+	struct slice name = s->name, in = conversation_of(s), continues = {NULL, 0};
+	const struct attr *a = span_get(s, ATTR_CALL_CONTINUES), *turn = span_get(s, ATTR_TURN_INDEX);
+
+	if (s->kind == SPAN_CHAT)
+		name = call_name(st, s->id);
+	for (size_t i = 0; a && i < st->n_calls; i++) {
+		uint8_t id[8];
+
+		assert_true(text_unhex(a->str, id, sizeof(id)));
+		if (same_id(st->calls[i].id.b, id))
+			continues = st->calls[i].name;
+	}
+	buf_adds(out, span_kind_name(s->kind));
+	if (turn)
+		buf_addf(out, " %d", (int)turn->i);
+	else if (s->kind != SPAN_CONVERSATION)
+		buf_addf(out, " %.*s", (int)name.n, name.p);
+	buf_addf(out, " %.9g..%.9g", (double)s->start / 1e6, (double)s->end / 1e6);
+	if (in.n && !slice_eq(in, conversation_of(parent)))
+		buf_addf(out, " conversation=%zu", conversation_number(st, in));
+	if (s->status == SPAN_ERROR)
+		buf_adds(out, " error");
+	for (size_t i = 0; i < sizeof(tree_attrs) / sizeof(*tree_attrs); i++)
+		tree_attr(out, s, tree_attrs[i]);
+	if (continues.n)
+		buf_addf(out, " continues=%.*s", (int)continues.n, continues.p);
+	if (parent && memcmp(parent->trace, s->trace, sizeof(s->trace)) != 0)
+		buf_adds(out, " ANOTHER TRACE");
+	for (size_t i = 0; i < s->n_links; i++)
+		buf_addf(out, " link=%.*s", (int)s->links[i].evidence.n, s->links[i].evidence.p);
+	buf_addc(out, '\n');
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return memcmp(x->id, y->id, sizeof(x->id));
+}
+
+static const struct span *emitted(const struct story *st, const uint8_t id[8])
+{
+	for (size_t i = 0; i < st->n_out; i++)
+		if (same_id(st->spans_out[i].id, id))
+			return &st->spans_out[i];
+	return NULL;
+}
+
+static void subtree(struct story *st, const struct span *s, const struct span *parent, int depth)
+{
+	for (int i = 0; i < depth; i++)
+		buf_adds(&st->log, "  ");
+	tree_line(st, s, parent);
+	for (size_t i = 0; i < st->n_out; i++)
+		if (same_id(st->spans_out[i].parent, s->id))
+			subtree(st, &st->spans_out[i], s, depth + 1);
+}
+
+static void print_tree(struct story *st)
+{
+	static const uint8_t none[8];
+
+	qsort(st->spans_out, st->n_out, sizeof(*st->spans_out), by_start);
+	for (size_t i = 0; i < st->n_out; i++) {
+		const struct span *s = &st->spans_out[i];
+
+		if (emitted(st, s->parent))
+			continue;
+		if (!same_id(s->parent, none))
+			buf_adds(&st->log, "astray ");
+		subtree(st, s, NULL, 0);
+	}
+	while (st->n_out)
+		span_release(&st->spans_out[--st->n_out]);
+	free(st->spans_out);
+}
+
+static void run(struct slice input, bool as_tree, bool late, struct buf *ret)
 {
 	struct story *st = xcalloc(1, sizeof(*st));
 
+	st->as_tree = as_tree;
 	st->level = read_story(st, input);
 	shuffle(st, late);
 	capture(st);
@@ -662,6 +833,8 @@ static void run(struct slice input, bool late, struct buf *ret)
 	spans_free(st->spans);
 	for (size_t i = 0; i < st->n_calls; i++)
 		llm_call_free(st->calls[i].call);
+	if (as_tree)
+		print_tree(st);
 	*ret = st->log;
 	buf_release(&st->heads);
 	free(st);
@@ -679,12 +852,12 @@ static void show_difference(const char *file, struct slice want, struct slice go
 	print_error("%s, order %d: expected\n%.*s\ngot\n%.*s\n", file, order, (int)a.n, a.p, (int)b.n, b.p);
 }
 
-static unsigned compare(const char *file, struct slice input, struct slice expected)
+static unsigned compare(const char *file, struct slice input, bool as_tree, struct slice expected)
 {
 	for (int i = 0; i <= ORDERS; i++) {
 		struct buf log = {0};
 
-		run(input, i > 0, &log);
+		run(input, as_tree, i > 0, &log);
 		bool same = slice_eq(buf_slice(&log), expected);
 		if (!same)
 			show_difference(file, expected, buf_slice(&log), i);
@@ -711,6 +884,15 @@ static bool block(struct slice *rest, const char *fence, struct slice *ret)
 	return true;
 }
 
+/* The log or tree that comes next. */
+static bool output(struct slice *rest, bool *ret_tree, struct slice *ret)
+{
+	const char *log = slice_find(*rest, SLICE("```log\n")), *tree = slice_find(*rest, SLICE("```tree\n"));
+
+	*ret_tree = tree && (!log || tree < log);
+	return block(rest, *ret_tree ? "```tree\n" : "```log\n", ret);
+}
+
 static void write_file(const char *path, const struct buf *text)
 {
 	FILE *f = fopen(path, "w");
@@ -726,6 +908,7 @@ static unsigned run_file(const char *path, unsigned *ret_cases)
 	struct slice rest, input, expected;
 	unsigned failed = 0;
 	const char *copied;
+	bool as_tree;
 	size_t n;
 	FILE *f = fopen(path, "r");
 
@@ -738,13 +921,13 @@ static unsigned run_file(const char *path, unsigned *ret_cases)
 	fclose(f);
 	rest = buf_slice(&text);
 	copied = rest.p;
-	while (block(&rest, "```input\n", &input) && block(&rest, "```log\n", &expected)) {
+	while (block(&rest, "```input\n", &input) && output(&rest, &as_tree, &expected)) {
 		++*ret_cases;
 		if (!getenv("UPDATE")) {
-			failed += compare(path, input, expected);
+			failed += compare(path, input, as_tree, expected);
 			continue;
 		}
-		run(input, false, &log);
+		run(input, as_tree, false, &log);
 		buf_add(&fresh, copied, (size_t)(expected.p - copied));
 		buf_addslice(&fresh, buf_slice(&log));
 		copied = expected.p + expected.n;

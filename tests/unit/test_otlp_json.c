@@ -203,6 +203,7 @@ static void test_fields(void **state)
 	span_set_bool(&s, ATTR_REQUEST_STREAM, true);
 	span_set_str(&s, ATTR_REQUEST_MODEL, SLICE("m\"\n\x01\xf0\x9f\x98\x80\xed\xa0\x80"));
 	span_set_strs(&s, ATTR_RESPONSE_FINISH_REASONS, reasons, 2);
+	span_add_link(&s, t.trace, t.id, SLICE("traceparent"), 1.0);
 	memset(t.parent, 0x0c, 8);
 	t.end = 0; /* before its start */
 	otlp_json_write(o, &out);
@@ -236,6 +237,11 @@ static void test_fields(void **state)
 	assert_string_equal(text_of(attribute(a, "gen_ai.usage.output_tokens"), "intValue"),
 	                    "9223372036854775807");
 	assert_null(attribute(a, "gen_ai.request.top_p"));
+	yyjson_val *link = yyjson_arr_get(yyjson_obj_get(a, "links"), 0);
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(link, "traceId")), "abababababababababababababababab");
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(link, "spanId")), "0d0d0d0d0d0d0d0d");
+	assert_string_equal(text_of(attribute(link, "spantap.link.evidence"), "stringValue"), "traceparent");
+	assert_null(yyjson_obj_get(b, "links"));
 	assert_string_equal(text_of(attribute(a, "gen_ai.request.model"), "stringValue"),
 	                    "m\"\n\x01\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 	yyjson_doc_free(doc);

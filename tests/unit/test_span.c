@@ -7,7 +7,12 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "span/span.h"
+#include "span/heads.h"
+#include "span/traceparent.h"
+
+static const uint8_t trace[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                  0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+static const uint8_t id[8] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef};
 
 static struct span example(void)
 {
@@ -35,6 +40,7 @@ static struct span example(void)
 	span_set_bool(&s, ATTR_COMPLETE, true);
 	span_set_bool(&s, ATTR_COMPLETE, false);
 	span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, strs, 3);
+	span_add_link(&s, trace, id, SLICE("traceparent"), 0.5);
 	return s;
 }
 
@@ -55,7 +61,9 @@ static void prints_what_is_set(void **state)
 	                                 "  server.port: -1\n"
 	                                 "  process.command_args: [\"a\", \"\", \"b\\x00c\"]\n"
 	                                 "  spantap.complete: false\n"
-	                                 "  spantap.tool.asked: 0.25\n");
+	                                 "  spantap.tool.asked: 0.25\n"
+	                                 "  link trace=00112233445566778899aabbccddeeff "
+	                                 "id=0123456789abcdef traceparent 0.5\n");
 	buf_release(&b);
 	span_release(&s);
 }
@@ -75,6 +83,11 @@ static void survives_the_wire(void **state)
 	const struct attr *cut = span_get(&got, ATTR_TOOL_CALL_ARGUMENTS);
 	assert_int_equal(cut->n_cuts, 3);
 	assert_memory_equal(cut->cuts, span_get(&s, ATTR_TOOL_CALL_ARGUMENTS)->cuts, 3 * sizeof(uint32_t));
+	assert_int_equal(got.n_links, 1);
+	assert_memory_equal(got.links[0].trace, trace, 16);
+	assert_memory_equal(got.links[0].id, id, 8);
+	assert_true(slice_eq(got.links[0].evidence, SLICE("traceparent")));
+	assert_true(got.links[0].confidence == 0.5);
 	span_release(&got);
 
 	/* Cut anywhere, or with a byte changed: refused or decoded, never more. */
@@ -97,6 +110,58 @@ static void survives_the_wire(void **state)
 	span_release(&s);
 }
 
+/* W3C Trace Context, section 3.2: what a receiver takes, and what it must ignore. */
+static void trace_contexts(void **state)
+{
+	static const char *const bad[] = {
+	    "",
+	    "00-00112233445566778899aabbccddeeff-0123456789abcdef-0",
+	    "00-00112233445566778899aabbccddeeff-0123456789abcdef-01-more",
+	    "ff-00112233445566778899aabbccddeeff-0123456789abcdef-01",
+	    "00-00000000000000000000000000000000-0123456789abcdef-01",
+	    "00-00112233445566778899aabbccddeeff-0000000000000000-01",
+	    "00-00112233445566778899AABBCCDDEEFF-0123456789abcdef-01",
+	    "00-00112233445566778899aabbccddeeff_0123456789abcdef-01",
+	    "cc-00112233445566778899aabbccddeeff-0123456789abcdef-01.more",
+	};
+	struct trace_id t;
+	struct span_id s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(traceparent_read(slice_str(bad[i]), &t, &s));
+	assert_true(
+	    traceparent_read(SLICE(" cc-00112233445566778899aabbccddeeff-0123456789abcdef-01-more"), &t, &s));
+	assert_true(
+	    traceparent_read(SLICE("00-00112233445566778899aabbccddeeff-0123456789abcdef-00"), &t, &s));
+	assert_memory_equal(t.b, trace, sizeof(trace));
+	assert_memory_equal(s.b, id, sizeof(id));
+}
+
+/* Heads come back as they went; nothing else is one. */
+static void heads_survive_the_wire(void **state)
+{
+	struct head_record h = {.asked = true, .turns = 7, .last_wall = 1700000000123456789u}, got = {0};
+	struct buf b = {0};
+
+	(void)state;
+	memset(h.link, 1, sizeof(h.link));
+	memcpy(h.trace, trace, sizeof(h.trace));
+	memcpy(h.root, id, sizeof(h.root));
+	memset(h.conversation, 2, sizeof(h.conversation));
+	memset(h.chat, 3, sizeof(h.chat));
+	memset(h.session, 4, sizeof(h.session));
+	head_encode(&b, &h);
+	assert_int_equal(b.n, HEAD_RECORD_SIZE);
+	for (size_t n = 0; n < b.n; n++)
+		assert_int_equal(head_decode(slice_of(b.p, n), &got), -EBADMSG);
+	assert_int_equal(head_decode(buf_slice(&b), &got), 0);
+	assert_memory_equal(&got, &h, sizeof(h));
+	b.p[1] = 2;
+	assert_int_equal(head_decode(buf_slice(&b), &got), -EBADMSG);
+	buf_release(&b);
+}
+
 static void names_of_levels(void **state)
 {
 	(void)state;
@@ -109,8 +174,8 @@ static void names_of_levels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(prints_what_is_set),
-	    cmocka_unit_test(survives_the_wire),
+	    cmocka_unit_test(prints_what_is_set), cmocka_unit_test(survives_the_wire),
+	    cmocka_unit_test(trace_contexts),     cmocka_unit_test(heads_survive_the_wire),
 	    cmocka_unit_test(names_of_levels),
 	};
 

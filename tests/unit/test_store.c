@@ -137,6 +137,7 @@ static void test_round_trip(void **state)
 	span_set_double(&s, ATTR_REQUEST_TEMPERATURE, 1.0);
 	span_set_bool(&s, ATTR_REQUEST_STREAM, false);
 	span_set_strs(&s, ATTR_RESPONSE_FINISH_REASONS, reasons, 2);
+	span_add_link(&s, s.trace, s.id, SLICE("traceparent"), 0.25);
 	assert_int_equal(store_insert(st, &s), 0);
 	assert_int_equal(store_commit(st), 0);
 	assert_int_equal(store_spans(st, s.trace, &back, &n), 0);
@@ -148,6 +149,11 @@ static void test_round_trip(void **state)
 	assert_int_equal(back->status, SPAN_ERROR);
 	assert_true(slice_eq(back->status_message, slice_of("a\0b\xef\xbf\xbd", 6)));
 	assert_int_equal(back->n_attrs, s.n_attrs);
+	assert_int_equal(back->n_links, 1);
+	assert_memory_equal(back->links[0].trace, s.trace, 16);
+	assert_memory_equal(back->links[0].id, s.id, 8);
+	assert_true(slice_eq(back->links[0].evidence, SLICE("traceparent")));
+	assert_true(back->links[0].confidence == 0.25);
 	assert_int_equal(span_get(back, ATTR_USAGE_INPUT_TOKENS)->i, INT64_MAX);
 	assert_int_equal(span_get(back, ATTR_REQUEST_SEED)->i, INT64_MIN);
 	assert_true(span_get(back, ATTR_REQUEST_TEMPERATURE)->d == 1.0);

@@ -144,3 +144,26 @@ void text_hex(struct buf *out, const void *p, size_t n)
 	for (size_t i = 0; i < n; i++)
 		buf_addf(out, "%02x", b[i]);
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool text_unhex(struct slice hex, void *ret, size_t n)
+{
+	uint8_t *at = ret;
+
+	if (hex.n != 2 * n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		at[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}

@@ -28,5 +28,7 @@ size_t text_valid(struct slice s);
 
 /* Lower-case hexadecimal. */
 void text_hex(struct buf *out, const void *p, size_t n);
+/* n bytes from 2 n lower-case hexadecimal digits; false when they are not that, then ret may be half filled. */
+bool text_unhex(struct slice hex, void *ret, size_t n);
 
 #endif

@@ -91,6 +91,7 @@ struct llm_call {
 	struct slice server_address; /* without port */
 	int64_t server_port;         /* LLM_NONE: not known */
 	struct slice user_agent;
+	struct slice traceparent; /* W3C trace context of an instrumented client; absent when none */
 	struct slice session_key; /* an agent's own session id from header or body; absent when none */
 
 	/* what was asked */

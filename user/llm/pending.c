@@ -157,6 +157,7 @@ static void set_where(struct llm_call *call, const struct exchange *x)
 	call->request_offset = x->request_offset;
 	call->server_address = host.n ? arena_dup(&call->arena, host) : (struct slice){0};
 	call->user_agent = arena_dup(&call->arena, http_header_get(h, SLICE("user-agent")));
+	call->traceparent = arena_dup(&call->arena, http_header_get(h, SLICE("traceparent")));
 	call->session_key = arena_dup(&call->arena, first_header(h, sessions));
 }
 

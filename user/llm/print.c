@@ -196,6 +196,7 @@ void llm_call_print(struct buf *out, const struct llm_call *call)
 	print_str(out, "server", call->server_address);
 	add_int(out, "port", call->server_port);
 	print_str(out, "agent", call->user_agent);
+	print_str(out, "traceparent", call->traceparent);
 	print_str(out, "session", call->session_key);
 	buf_adds(out, call->is_server ? " as-server" : "");
 	buf_adds(out, call->request_only ? " request-only\n" : "\n");

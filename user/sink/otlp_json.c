@@ -130,6 +130,26 @@ static yyjson_mut_val *parent(yyjson_mut_doc *d, const struct span *s)
 	return is_root ? yyjson_mut_str(d, "") : json_hex(d, s->parent, sizeof(s->parent));
 }
 
+/* The conventions' place for what belongs together without being parent and child. */
+static void add_links(yyjson_mut_doc *d, yyjson_mut_val *obj, const struct span *s)
+{
+	yyjson_mut_val *links = s->n_links ? yyjson_mut_obj_add_arr(d, obj, "links") : NULL;
+
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct span_link *l = &s->links[i];
+		yyjson_mut_val *v = yyjson_mut_arr_add_obj(d, links);
+
+		yyjson_mut_obj_add_val(d, v, "traceId", json_hex(d, l->trace, sizeof(l->trace)));
+		yyjson_mut_obj_add_val(d, v, "spanId", json_hex(d, l->id, sizeof(l->id)));
+		yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, v, "attributes");
+		add_attr(d, attrs, attr_defs[ATTR_LINK_EVIDENCE].name,
+		         any(d, "stringValue", json_text(d, l->evidence)));
+		if (isfinite(l->confidence))
+			add_attr(d, attrs, attr_defs[ATTR_LINK_CONFIDENCE].name,
+			         any(d, "doubleValue", yyjson_mut_real(d, l->confidence)));
+	}
+}
+
 void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum otlp_profile profile)
 {
 	struct arena arena = {0};
@@ -153,6 +173,7 @@ void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum
 		add_attr(d, attrs, list.v[i].name, any_value(d, &list.v[i]));
 	if (list.dropped)
 		yyjson_mut_obj_add_uint(d, obj, "droppedAttributesCount", list.dropped);
+	add_links(d, obj, s);
 	yyjson_mut_obj_add_val(d, obj, "status", status(d, s, content));
 	arena_release(&arena);
 	o->n++;

@@ -38,7 +38,7 @@ struct flight {
 	struct turn *turn;
 	struct span_id chat;
 	struct span_id continues; /* the call whose messages it repeats; zero: none, or not known */
-	uint64_t begun; /* where its begin stands among what happens */
+	uint64_t begun;           /* where its begin stands among what happens */
 	struct chain chain;
 	const char *kind; /* spantap.call.kind */
 	bool aside;       /* it belongs to a conversation without being part of what is said */

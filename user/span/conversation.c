@@ -346,6 +346,28 @@ struct head *heads_find(struct heads *hs, struct link at)
 	return h;
 }
 
+struct time_split time_split(struct intervals *v, uint64_t start, uint64_t end)
+{
+	struct intervals all = {0};
+	struct time_split ret = {0};
+	uint64_t before = 0;
+
+	for (int s = 0; s < SPENDINGS; s++) {
+		for (size_t i = 0; i < v[s].n; i++) {
+			uint64_t from = v[s].v[i].start, to = v[s].v[i].end;
+
+			xgrow(&all.v, &all.cap, all.n + 1, sizeof(*all.v));
+			all.v[all.n++] = (struct interval){from > start ? from : start, to < end ? to : end};
+		}
+		uint64_t covered = intervals_union(&all);
+		ret.ns[s] = covered - before;
+		before = covered;
+	}
+	ret.agent = end > start ? end - start - before : 0;
+	free(all.v);
+	return ret;
+}
+
 /* The place of this conversation, a free one, or that of the owner not used for longest. */
 static struct owner *place(struct head *h, const struct owner *o)
 {

@@ -81,6 +81,21 @@ struct intervals {
 void intervals_add(struct intervals *iv, uint64_t start, uint64_t end);
 uint64_t intervals_union(struct intervals *iv); /* ns covered; sorts */
 
+/*
+ * How the time of a turn was spent.  Each moment counts once: for the model
+ * while a call is on its way, else for the tools while one is known to run, else
+ * for nobody while what a tool does is not known, else as waiting while a tool
+ * that was asked for has not begun (for approval, in a queue), else for the
+ * agent itself.
+ */
+enum spending { SPENT_MODEL, SPENT_TOOL, SPENT_UNKNOWN, SPENT_WAITING, SPENDINGS };
+
+struct time_split {
+	uint64_t ns[SPENDINGS], agent;
+};
+
+struct time_split time_split(struct intervals *v /* [SPENDINGS] */, uint64_t start, uint64_t end);
+
 struct flight;
 struct conversation;
 LIST_HEAD(flight_list, flight);
@@ -94,12 +109,13 @@ struct turn {
 	unsigned flights; /* calls not ended */
 	bool closing;     /* the next turn has begun */
 	bool asks_tools;  /* the last answer did */
+	bool tools_seen;  /* something was seen of a tool while it ran */
 	bool failed;
 	bool late;           /* it began before its first call that was seen */
 	const char *damaged; /* static text: why it is not whole; NULL: it is as far as known */
 	struct slice error_type, error_message, provider, model;
 	struct llm_usage usage;
-	struct intervals model_time, tool_time;
+	struct intervals spent[SPENDINGS];
 	struct tool_list tools;
 	uint64_t lost_seen;
 	struct arena arena;

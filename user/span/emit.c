@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "span/emit.h"
+#include "span/traceparent.h"
 
 double emit_seconds(uint64_t from, uint64_t to)
 {
@@ -145,6 +146,15 @@ void emit_set_peer(struct spans *sp, struct span *s, const struct conn_info *con
 	span_set_int(s, ATTR_NETWORK_PEER_PORT, conn->port);
 }
 
+void emit_set_traceparent(struct span *s, struct slice header)
+{
+	struct trace_id trace;
+	struct span_id id;
+
+	if (traceparent_read(header, &trace, &id))
+		span_add_link(s, trace.b, id.b, SLICE("traceparent"), 1.0);
+}
+
 void emit_set_error(struct spans *sp, struct span *s, struct slice type, struct slice message)
 {
 	s->status = SPAN_ERROR;
@@ -173,6 +183,35 @@ static const char *turn_reason(const struct spans *sp, const struct turn *t)
 	if (t->damaged)
 		return t->damaged;
 	return traffic_lost(t) ? "traffic of its process was lost" : lost_reason(sp, t->lost_seen);
+}
+
+/* What is known of the tool's time; one that nothing was seen of is not known to run, nor to wait. */
+static void spend(struct tool *t, uint64_t end)
+{
+	struct intervals *spent = t->turn->spent;
+
+	if (!t->started) {
+		intervals_add(&spent[SPENT_UNKNOWN], t->asked, t->answered ? t->answered : UINT64_MAX);
+		return;
+	}
+	intervals_add(&spent[SPENT_WAITING], t->asked, t->started);
+	intervals_add(&spent[SPENT_TOOL], t->started, t->ended && !t->running ? t->ended : end);
+	t->turn->tools_seen = true;
+}
+
+static void set_spent(struct spans *sp, struct span *s, struct turn *t)
+{
+	struct time_split split = time_split(t->spent, t->start, t->end);
+
+	if (t->spent[SPENT_MODEL].n)
+		span_set_double(s, ATTR_TURN_MODEL_TIME, (double)split.ns[SPENT_MODEL] / 1e9);
+	if (t->tools_seen) {
+		span_set_double(s, ATTR_TURN_TOOL_TIME, (double)split.ns[SPENT_TOOL] / 1e9);
+		span_set_double(s, ATTR_TURN_WAITING_TIME, (double)split.ns[SPENT_WAITING] / 1e9);
+	}
+	/* What was lost may have been a call. */
+	if (!turn_reason(sp, t))
+		span_set_double(s, ATTR_TURN_AGENT_TIME, (double)split.agent / 1e9);
 }
 
 void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
@@ -212,8 +251,7 @@ void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, 
 		span_set_double(&s, ATTR_TOOL_ANSWERED, emit_seconds(t->asked, t->answered));
 
 	uint64_t start = t->started && t->started < t->asked ? t->started : t->asked;
-	intervals_add(&t->turn->tool_time, t->started ? t->started : t->asked,
-	              t->ended && !t->running ? t->ended : end);
+	spend(t, end);
 	if (end > t->turn->end)
 		t->turn->end = end;
 	emit_end(sp, &s, start, end);
@@ -231,10 +269,7 @@ void emit_turn(struct spans *sp, struct turn *t)
 	emit_set_conversation(sp, &s, c);
 	emit_set_usage(&s, &t->usage);
 	span_set_int(&s, ATTR_TURN_INDEX, (int64_t)t->index);
-	if (t->model_time.n)
-		span_set_double(&s, ATTR_TURN_MODEL_TIME, (double)intervals_union(&t->model_time) / 1e9);
-	if (t->tool_time.n)
-		span_set_double(&s, ATTR_TURN_TOOL_TIME, (double)intervals_union(&t->tool_time) / 1e9);
+	set_spent(sp, &s, t);
 	if (c->process) {
 		span_set_int(&s, ATTR_PROCESS_PID,
 		             c->process->id.pid ? c->process->id.pid : c->process->id.tgid);
@@ -258,6 +293,8 @@ void emit_conversation(struct spans *sp, struct conversation *c)
 	emit_set_name(sp, &s, "conversation", (struct slice){NULL, 0});
 	emit_set_conversation(sp, &s, c);
 	emit_set_usage(&s, &c->usage);
+	if (!id_none(c->earlier_root))
+		span_add_link(&s, c->earlier_trace.b, c->earlier_root.b, SLICE("earlier"), 1.0);
 	emit_end(sp, &s, c->start, c->end);
 }
 

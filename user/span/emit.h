@@ -25,6 +25,8 @@ void emit_set_usage(struct span *s, const struct llm_usage *u);
 void emit_set_conversation(struct spans *sp, struct span *s, const struct conversation *c);
 void emit_set_reason(struct span *s, const char *reason); /* NULL: nothing is missing */
 void emit_set_why(struct span *s, struct link_reason why);
+/* The client's own span, where it sent one along. */
+void emit_set_traceparent(struct span *s, struct slice header);
 void emit_set_error(struct spans *sp, struct span *s, struct slice type, struct slice message);
 /* Where the connection led: the peer's address, and the name that the client asked for where it is another.
  */

@@ -28,6 +28,8 @@ static void set_request(struct spans *sp, struct span *s, const struct llm_call 
 	emit_set_label(sp, s, ATTR_OPENAI_REQUEST_SERVICE_TIER, call->request_service_tier);
 	emit_set_peer(sp, s, &call->conn, call->server_address, call->server_port);
 	emit_set_label(sp, s, ATTR_USER_AGENT, call->user_agent);
+	emit_set_label(sp, s, ATTR_TRACEPARENT, call->traceparent);
+	emit_set_traceparent(s, call->traceparent);
 }
 
 static const char *openai_api_type(const char *api)

@@ -13,6 +13,7 @@ static void set_asked(struct spans *sp, struct span *s, const struct mcp_request
 	emit_set_label(sp, s, ATTR_PROMPT_NAME, m->prompt);
 	span_set_str(s, ATTR_MCP_RESOURCE_URI, content_path(&sp->content, &s->arena, m->resource_uri));
 	emit_set_label(sp, s, ATTR_TRACEPARENT, m->traceparent);
+	emit_set_traceparent(s, m->traceparent);
 	span_set_str(s, ATTR_MCP_PROTOCOL, slice_str(m->protocol));
 	/* Who the traced process is, not who asks: a server may ask back. */
 	span_set_str(s, ATTR_MCP_SIDE, slice_str(sides[m->is_server]));

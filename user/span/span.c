@@ -118,13 +118,26 @@ void span_set_strs(struct span *s, enum attr_key key, const struct slice *v, siz
 	a->strs.n = n;
 }
 
+void span_add_link(struct span *s, const uint8_t trace[16], const uint8_t id[8], struct slice evidence,
+                   double confidence)
+{
+	if (s->n_links == SPAN_LINKS_MAX)
+		return;
+
+	struct span_link *l = arena_push(&s->arena, &s->links, &s->n_links, sizeof(*l));
+	*l = (struct span_link){.evidence = arena_dup(&s->arena, evidence), .confidence = confidence};
+	memcpy(l->trace, trace, sizeof(l->trace));
+	memcpy(l->id, id, sizeof(l->id));
+}
+
 /*
  * Wire form, little endian, numbers of variable length (7 bits a byte, low
  * first):
  *   version u8, ATTR_KEYS u8, kind u8, status u8, trace[16] id[8] parent[8],
- *   start end start_wall, name, status_message, n_attrs, attributes
+ *   start end start_wall, name, status_message, n_attrs, attributes, n_links, links
  *   attribute: key, then by the key's type: text, number of cuts, their
  *   distances | number | 8 bytes | u8 | count and texts
+ *   link: trace[16] id[8] confidence (8 bytes), evidence (text)
  *   text: 0 when absent, else length + 1 and the bytes
  * ATTR_KEYS stands there because both ends must have the same attribute table.
  */
@@ -195,6 +208,15 @@ void span_encode(struct buf *out, const struct span *s)
 	put_number(out, s->n_attrs);
 	for (size_t i = 0; i < s->n_attrs; i++)
 		put_attr(out, &s->attrs[i]);
+	put_number(out, s->n_links);
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct span_link *l = &s->links[i];
+
+		buf_add(out, l->trace, sizeof(l->trace));
+		buf_add(out, l->id, sizeof(l->id));
+		buf_add(out, &l->confidence, sizeof(l->confidence));
+		put_text(out, l->evidence);
+	}
 }
 
 /* What is left to read; `bad` is sticky. */
@@ -328,6 +350,24 @@ static void get_attr(struct reader *r, struct span *s)
 	}
 }
 
+static void get_links(struct reader *r, struct span *s)
+{
+	uint64_t n = get_number(r);
+
+	r->bad |= n > SPAN_LINKS_MAX;
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		struct span_link l = {0};
+
+		get_bytes(r, l.trace, sizeof(l.trace));
+		get_bytes(r, l.id, sizeof(l.id));
+		get_bytes(r, &l.confidence, sizeof(l.confidence));
+		l.evidence = get_text(r, &s->arena);
+		r->bad |= !l.evidence.p;
+		if (!r->bad)
+			span_add_link(s, l.trace, l.id, l.evidence, l.confidence);
+	}
+}
+
 int span_decode(struct slice in, struct span *ret)
 {
 	struct reader r = {.in = in};
@@ -350,6 +390,7 @@ int span_decode(struct slice in, struct span *ret)
 	r.bad |= n > ATTR_KEYS;
 	for (uint64_t i = 0; i < n && !r.bad; i++)
 		get_attr(&r, &s);
+	get_links(&r, &s);
 	if (r.bad || r.in.n) {
 		span_release(&s);
 		return -EBADMSG;
@@ -433,4 +474,13 @@ void span_print(struct buf *out, const struct span *s, uint64_t zero)
 	}
 	buf_addc(out, '\n');
 	print_attrs(out, s);
+	for (size_t i = 0; i < s->n_links; i++) {
+		buf_adds(out, "  link trace=");
+		text_hex(out, s->links[i].trace, sizeof(s->links[i].trace));
+		buf_adds(out, " id=");
+		text_hex(out, s->links[i].id, sizeof(s->links[i].id));
+		buf_adds(out, " ");
+		text_escape(out, s->links[i].evidence);
+		buf_addf(out, " %.9g\n", s->links[i].confidence);
+	}
 }

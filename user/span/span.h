@@ -73,6 +73,15 @@ struct attr {
 	};
 };
 
+#define SPAN_LINKS_MAX 32 /* of one span */
+
+/* Another span that belongs to this one without being its parent, perhaps of a foreign trace. */
+struct span_link {
+	uint8_t trace[16], id[8];
+	struct slice evidence; /* what says so: traceparent, earlier, … */
+	double confidence;
+};
+
 struct span {
 	uint8_t trace[16], id[8], parent[8]; /* parent all zero: a root */
 	enum span_kind kind;
@@ -83,7 +92,9 @@ struct span {
 	struct slice status_message;
 	struct attr *attrs;
 	size_t n_attrs;
-	struct arena arena; /* owns name, attributes */
+	struct span_link *links;
+	size_t n_links;
+	struct arena arena; /* owns name, attributes, links */
 };
 
 void span_release(struct span *s);
@@ -96,6 +107,10 @@ void span_set_double(struct span *s, enum attr_key key, double v); /* NAN is not
 void span_set_bool(struct span *s, enum attr_key key, bool v);
 void span_set_strs(struct span *s, enum attr_key key, const struct slice *v, size_t n);
 const struct attr *span_get(const struct span *s, enum attr_key key); /* NULL when not set */
+
+/* Beyond SPAN_LINKS_MAX nothing is added. */
+void span_add_link(struct span *s, const uint8_t trace[16], const uint8_t id[8], struct slice evidence,
+                   double confidence);
 
 /* Wire form between decode and sink; decode returns 0 or -EBADMSG and then *ret holds nothing. */
 void span_encode(struct buf *out, const struct span *s);
@@ -115,7 +130,7 @@ struct span_conf {
 	uint8_t instance[16];
 	enum content_level content;
 	const struct clock_map *clock; /* borrowed, outlives the assembler */
-	const uint8_t *link_key;       /* 32 bytes of the store, copied (heads.h); NULL: random, of this run */
+	const uint8_t *link_key; /* 32 bytes of the store, copied (heads.h); NULL: random, of this run */
 };
 
 struct head_record;

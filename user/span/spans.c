@@ -51,8 +51,8 @@ static void turn_close(struct spans *sp, struct turn *t, uint64_t now)
 	TAILQ_REMOVE(&c->turns, t, in_conversation);
 	if (c->turn == t)
 		c->turn = NULL;
-	free(t->model_time.v);
-	free(t->tool_time.v);
+	for (int i = 0; i < SPENDINGS; i++)
+		free(t->spent[i].v);
 	arena_release(&t->arena);
 	free(t);
 }
@@ -391,7 +391,7 @@ static void take_end(struct spans *sp, struct llm_call *call)
 	emit_chat(sp, f);
 	usage_add(&t->usage, &call->usage);
 	usage_add(&c->usage, &call->usage);
-	intervals_add(&t->model_time, call->request_start, call->end);
+	intervals_add(&t->spent[SPENT_MODEL], flight_start(f), call->end);
 	if (call->end > t->end)
 		t->end = call->end;
 	if (call->end > c->last)

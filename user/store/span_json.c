@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <yyjson.h>
 
+#include "base/text.h"
 #include "store/db.h"
 #include "store/json_text.h"
 #include "store/value.h"
@@ -27,6 +28,25 @@ static yyjson_mut_val *value(yyjson_mut_doc *doc, const struct attr *a)
 	return arr;
 }
 
+/* Beside the attributes, under a name that none of them has. */
+#define LINKS "spantap.links"
+
+static void write_links(yyjson_mut_doc *doc, yyjson_mut_val *obj, const struct span *s)
+{
+	yyjson_mut_val *arr = s->n_links ? yyjson_mut_obj_add_arr(doc, obj, LINKS) : NULL;
+
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct span_link *l = &s->links[i];
+		yyjson_mut_val *v = yyjson_mut_arr_add_obj(doc, arr);
+
+		yyjson_mut_obj_add_val(doc, v, "trace", json_hex(doc, l->trace, sizeof(l->trace)));
+		yyjson_mut_obj_add_val(doc, v, "span", json_hex(doc, l->id, sizeof(l->id)));
+		yyjson_mut_obj_add_val(doc, v, "evidence", json_text(doc, l->evidence));
+		if (isfinite(l->confidence))
+			yyjson_mut_obj_add_real(doc, v, "confidence", l->confidence);
+	}
+}
+
 void span_json_write(struct buf *out, const struct span *s)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -38,6 +58,7 @@ void span_json_write(struct buf *out, const struct span *s)
 		if (v)
 			yyjson_mut_obj_add_val(doc, obj, attr_defs[s->attrs[i].key].name, v);
 	}
+	write_links(doc, obj, s);
 	size_t n = 0;
 	char *json = yyjson_mut_val_write(obj, 0, &n);
 	if (json)
@@ -96,6 +117,23 @@ static void set(struct span *s, enum attr_key key, yyjson_val *v)
 	}
 }
 
+static void read_links(struct span *s, yyjson_val *arr)
+{
+	size_t i, max;
+	yyjson_val *v;
+
+	yyjson_arr_foreach(arr, i, max, v)
+	{
+		uint8_t trace[16], id[8];
+		yyjson_val *confidence = yyjson_obj_get(v, "confidence");
+
+		if (text_unhex(str(yyjson_obj_get(v, "trace")), trace, sizeof(trace)) &&
+		    text_unhex(str(yyjson_obj_get(v, "span")), id, sizeof(id)))
+			span_add_link(s, trace, id, str(yyjson_obj_get(v, "evidence")),
+			              yyjson_is_num(confidence) ? yyjson_get_num(confidence) : NAN);
+	}
+}
+
 int span_json_read(struct span *s, struct slice json)
 {
 	yyjson_doc *doc = yyjson_read(json.p ? json.p : "", json.n, 0);
@@ -110,7 +148,9 @@ int span_json_read(struct span *s, struct slice json)
 	{
 		int key = key_of(yyjson_get_str(k));
 
-		if (key >= 0)
+		if (strcmp(yyjson_get_str(k), LINKS) == 0)
+			read_links(s, v);
+		else if (key >= 0)
 			set(s, (enum attr_key)key, v);
 	}
 	yyjson_doc_free(doc);
