@@ -5,6 +5,8 @@
  *   spans.c    what happens, in the order of its time stamps: conversations and
  *              turns begin and end, calls and processes come and go
  *   locate.c   which conversation a call belongs to
+ *   compacted.c  a conversation whose history was replaced by a summary
+ *   side.c     calls that serve a conversation without being part of it
  *   heads.c    what is remembered of conversations, kept outside
  *   answers.c  tool calls: asked by an answer, answered by a later request
  *   place.c    where the runs of processes hang, decided when a tool is answered
@@ -40,12 +42,16 @@ struct flight {
 	struct span_id continues; /* the call whose messages it repeats; zero: none, or not known */
 	uint64_t begun;           /* where its begin stands among what happens */
 	struct chain chain;
-	const char *kind; /* spantap.call.kind */
-	bool aside;       /* it belongs to a conversation without being part of what is said */
+	const char *kind;        /* spantap.call.kind */
+	bool aside;              /* it belongs to a conversation without being part of what is said */
+	bool side;               /* it may be a side call (side.h) */
+	struct link system, tip; /* tip: while it is parked, of the chain with its answer */
+	size_t tip_at;           /* parts of that; 0: no answer */
 	struct link_reason why;
 	struct arena arena;
 	LIST_ENTRY(flight) in_conversation;
 	LIST_ENTRY(flight) in_all;
+	TAILQ_ENTRY(flight) parked;
 };
 
 struct spans {
@@ -57,7 +63,9 @@ struct spans {
 	struct processes processes;
 	struct heads heads;
 	struct map by_serial; /* open conversations */
-	TAILQ_HEAD(, conversation) lru;
+	struct conversation_list lru;
+	TAILQ_HEAD(, flight) sides; /* parked, the oldest first */
+	size_t n_sides;
 	struct map tool_ids; /* call id → open tools, chained by next_same_id */
 	struct flight_list flights;
 	struct run_list held, running;
@@ -77,11 +85,18 @@ struct process *enter_process(struct spans *sp, const struct ev_proc *id, uint64
 
 /* locate.c */
 struct found {
-	bool any, retry, again; /* again: retry, or what was only prepared is asked now */
+	bool any, retry, again; /* again: retry, what was only prepared is asked now, or the turn goes on */
+	bool aside;             /* a side call */
 	struct owner owner;
 	size_t at; /* parts of the chain that speak for it */
 	struct link_reason why;
 };
+
+/* spans.c: the agent by how its user agent begins; NULL: none that is known. */
+const char *agent_of(const struct llm_call *call);
+/* spans.c: an ended call goes to this conversation, NULL: to one of its own; it is handed downstream and
+ * gone. */
+void call_settle(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why);
 
 /* `ended`: the call has ended, so the answer that it continues is no longer on its way. */
 /* A call that says nothing in a conversation: it embeds, retrieves, judges, draws. */
@@ -93,6 +108,9 @@ struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NU
 /* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
 struct tool *find_task(const struct flight *f);
 struct owner owner_of(const struct conversation *c, struct span_id chat);
+
+/* compacted.c: a conversation whose history was replaced by a summary. */
+struct found find_compacted(struct spans *sp, const struct flight *f);
 
 /* heads.c: hands a head downstream; asks for those of a call that nobody here knows. */
 void heads_give(struct spans *sp, struct link at, const struct owner *o);

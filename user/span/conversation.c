@@ -6,7 +6,8 @@
 #include "base/alloc.h"
 #include "span/conversation.h"
 
-#define CANON_DEPTH_MAX 64
+#define CANON_DEPTH_MAX  64
+#define SYSTEM_BEGINNING 512
 
 bool link_eq(struct link a, struct link b)
 {
@@ -333,6 +334,29 @@ struct link name_link(const struct heads *hs, const char *kind, struct slice nam
 struct link session_link(const struct heads *hs, struct slice session_key)
 {
 	return session_key.n ? KEYED(&hs->key, SLICE("session"), session_key) : (struct link){{0}};
+}
+
+static void longest_text(const struct llm_messages *m, bool all, struct slice *longest)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		bool system =
+		    slice_eq(m->v[i].role, SLICE("system")) || slice_eq(m->v[i].role, SLICE("developer"));
+
+		for (size_t k = 0; (all || system) && k < m->v[i].n_parts; k++)
+			if (m->v[i].parts[k].text.n > longest->n)
+				*longest = m->v[i].parts[k].text;
+	}
+}
+
+struct link system_link(const struct heads *hs, const struct llm_messages *system,
+                        const struct llm_messages *input)
+{
+	struct slice text = {NULL, 0};
+
+	longest_text(system, true, &text);
+	longest_text(input, false, &text);
+	text.n = text.n < SYSTEM_BEGINNING ? text.n : SYSTEM_BEGINNING;
+	return text.n ? KEYED(&hs->key, SLICE("system"), text) : (struct link){{0}};
 }
 
 struct head *heads_find(struct heads *hs, struct link at)

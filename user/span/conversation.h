@@ -122,6 +122,10 @@ struct turn {
 	TAILQ_ENTRY(turn) in_conversation;
 };
 
+#define SAID_LINES    2 /* of an answer, the longest ones: they tell a summary that comes again as a prompt */
+#define SAID_LINE_MIN 32  /* bytes; shorter ones stand in many a text by chance */
+#define SAID_LINE_MAX 256 /* the beginning is kept */
+
 struct conversation {
 	uint64_t serial;
 	struct past *past;
@@ -130,7 +134,14 @@ struct conversation {
 	struct span_id earlier_root; /* of the same conversation before it was idle; zero: none */
 	struct trace_id earlier_trace;
 	struct trace_id trace;
-	bool nested;
+	bool nested, in_tool; /* in_tool: below a tool call of the same process */
+	bool offers_tools;    /* its calls do */
+	struct link system;   /* hash of how its instructions begin; zero: none */
+	size_t parts;         /* of the longest chain */
+	struct {
+		char text[SAID_LINE_MAX];
+		size_t n;
+	} said[SAID_LINES]; /* by the last answer */
 	struct link_reason nested_why;
 	struct slice session_key, agent_name;
 	struct process *process; /* of the latest call */
@@ -149,6 +160,8 @@ struct conversation {
 	struct arena arena;
 	TAILQ_ENTRY(conversation) lru;
 };
+
+TAILQ_HEAD(conversation_list, conversation);
 
 /*
  * What is remembered of a conversation, also when it is closed: it lives as long as a head refers to it, so a
@@ -203,6 +216,9 @@ void past_unref(struct heads *hs, struct past *p); /* accepts NULL */
 /* Of a name that the provider gave: `kind` "response", "conversation" or "tool_call"; zero for an absent one.
  */
 struct link name_link(const struct heads *hs, const char *kind, struct slice name);
+/* Of how the instructions begin: agents write the date and open files further down. Zero: none. */
+struct link system_link(const struct heads *hs, const struct llm_messages *system,
+                        const struct llm_messages *input);
 struct link session_link(const struct heads *hs, struct slice session_key);
 bool link_eq(struct link a, struct link b);
 bool link_none(struct link a);

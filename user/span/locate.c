@@ -304,6 +304,8 @@ struct found find_conversation(struct spans *sp, const struct flight *f, bool en
 	r = find_history(sp, f);
 	if (!r.any && !f->chain.answered)
 		r = find_unanswered(sp, f);
+	if (!r.any && (!f->chain.answered || ended))
+		r = find_compacted(sp, f);
 	/* Until the call has ended, the answer that it continues may still be on its way. */
 	if (!r.any && f->chain.answered && ended)
 		r = find_prompt(sp, f);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "span/assembler.h"
+#include "span/side.h"
 
 /* Agents by how their user agent begins. */
 static const struct {
@@ -24,6 +24,7 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	processes_init(&sp->processes);
 	heads_init(&sp->heads, (const struct chain_key *)conf->link_key);
 	TAILQ_INIT(&sp->lru);
+	TAILQ_INIT(&sp->sides);
 	TAILQ_INIT(&sp->held);
 	TAILQ_INIT(&sp->running);
 	LIST_INIT(&sp->flights);
@@ -90,6 +91,7 @@ static void conversation_close(struct spans *sp, struct conversation *c, uint64_
 	struct flight *f;
 	struct turn *t;
 
+	sides_close(sp, c);
 	while ((f = LIST_FIRST(&c->flights))) {
 		LIST_REMOVE(f, in_conversation);
 		f->turn->flights--;
@@ -110,11 +112,18 @@ static void conversation_close(struct spans *sp, struct conversation *c, uint64_
 	free(c);
 }
 
-static struct slice agent_name(struct arena *a, const struct llm_call *call, const struct process *p)
+const char *agent_of(const struct llm_call *call)
 {
 	for (size_t i = 0; i < sizeof(agents) / sizeof(agents[0]); i++)
 		if (slice_starts(call->user_agent, slice_str(agents[i].user_agent)))
-			return slice_str(agents[i].name);
+			return agents[i].name;
+	return NULL;
+}
+
+static struct slice agent_name(struct arena *a, const struct llm_call *call, const struct process *p)
+{
+	if (agent_of(call))
+		return slice_str(agent_of(call));
 	return p->exe[0] ? arena_dup(a, slice_str(p->exe)) : (struct slice){NULL, 0};
 }
 
@@ -127,7 +136,7 @@ static bool nest_in_tool(struct conversation *c, const struct flight *f)
 		return false;
 	t->delegated = true;
 	t->started = t->started && t->started < flight_start(f) ? t->started : flight_start(f);
-	c->nested = true;
+	c->nested = c->in_tool = true;
 	c->nested_why = (struct link_reason){"prompt", 0.9};
 	c->root = t->id;
 	c->trace = t->turn->conversation->trace;
@@ -230,29 +239,45 @@ static void note_name(struct spans *sp, const struct flight *f, const char *kind
 		leave_head(sp, l, &o);
 }
 
+/* What a main call shows of the conversation's agent. */
+static void note_agent(struct flight *f, struct conversation *c)
+{
+	struct process *before = c->process;
+
+	c->process = process_ref(f->process);
+	process_unref(before);
+	f->process->conversation = c->serial;
+	c->past->process = f->process->id;
+	c->parts = f->chain.n > c->parts ? f->chain.n : c->parts;
+	if (!link_none(f->system))
+		c->system = f->system;
+}
+
 static void join(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
 {
 	uint64_t ts = flight_start(f);
 
 	f->conversation = c;
-	f->aside = is_aside(f->call) && why->any;
+	f->aside = (is_aside(f->call) && why->any) || why->aside;
 	f->kind = f->aside || is_preparation(f->call) ? "auxiliary" : why->retry ? "retry" : "main";
-	f->why = why->any ? why->why : (struct link_reason){"new", 1.0};
+	f->why = why->any || why->aside ? why->why : (struct link_reason){"new", 1.0};
 	f->continues = why->any ? why->owner.chat : (struct span_id){{0}};
 	LIST_INSERT_HEAD(&c->flights, f, in_conversation);
 	TAILQ_REMOVE(&sp->lru, c, lru);
 	TAILQ_INSERT_TAIL(&sp->lru, c, lru);
 
 	bool answered = answer_tools(sp, c, f);
-	struct process *before = c->process;
-	if (before && before != f->process)
-		runs_place(sp, before, ts);
-	f->turn = turn_for(sp, c, f, why->again, answered);
+	c->offers_tools = c->offers_tools || f->call->n_tools > 0;
+	if (c->process && c->process != f->process)
+		runs_place(sp, c->process, ts);
+	if (!f->aside)
+		sides_join(sp, f, true);
+	f->turn = turn_for(sp, c, f, why->again || why->aside, answered);
 	f->turn->flights++;
-	c->process = process_ref(f->process);
-	process_unref(before);
-	f->process->conversation = c->serial;
-	c->past->process = f->process->id;
+	if (!why->aside || !c->process)
+		note_agent(f, c);
+	if (!f->aside)
+		sides_join(sp, f, false);
 	note_name(sp, f, "conversation", f->call->conversation_id);
 	c->last = ts > c->last ? ts : c->last;
 	c->past->last = c->last;
@@ -267,11 +292,13 @@ static bool continues_something(const struct spans *sp, const struct flight *f)
 
 static void locate(struct spans *sp, struct flight *f, bool ended)
 {
+	sides_before(sp, f);
 	struct found r = find_conversation(sp, f, ended);
 	struct conversation *c = r.any ? open_conversation(sp, r.owner.past->serial) : NULL;
 
-	if (!r.any && continues_something(sp, f) && !ended) {
-		heads_want(sp, f);
+	if (!r.any && (continues_something(sp, f) || f->side) && !ended) {
+		if (!f->side)
+			heads_want(sp, f);
 		return;
 	}
 	if (!c)
@@ -298,6 +325,8 @@ static void take_begin(struct spans *sp, struct flight *f)
 	f->process = process_ref(enter_process(sp, &call->conn.id.proc, call->request_start));
 	if (!is_aside(call))
 		chain_extend(&f->chain, &sp->heads.key, &f->arena, call->input.v, call->input.n);
+	f->system = system_link(&sp->heads, &call->system, &call->input);
+	f->side = side_may_be(f);
 	locate(sp, f, false);
 	if (!call->is_server)
 		f->process->is_agent = true;
@@ -353,6 +382,36 @@ static void leave_heads(struct spans *sp, struct flight *f)
 	}
 }
 
+/* In place of the shortest that is kept. */
+static void said_line(struct conversation *c, struct slice line)
+{
+	size_t shortest = 0;
+
+	for (size_t i = 1; i < SAID_LINES; i++)
+		if (c->said[i].n < c->said[shortest].n)
+			shortest = i;
+	if (line.n < SAID_LINE_MIN || line.n <= c->said[shortest].n)
+		return;
+	memcpy(c->said[shortest].text, line.p, line.n);
+	c->said[shortest].n = line.n;
+}
+
+/* The longest lines of the answer. */
+static void conversation_said(struct conversation *c, const struct llm_call *call)
+{
+	for (size_t i = 0; i < SAID_LINES; i++)
+		c->said[i].n = 0;
+	for (size_t i = 0; call->output.n && i < call->output.v[0].n_parts; i++) {
+		struct slice text = call->output.v[0].parts[i].text, line;
+
+		while (call->output.v[0].parts[i].kind == LLM_TEXT && slice_cut(&text, '\n', &line)) {
+			line = slice_trim(line);
+			line.n = line.n < SAID_LINE_MAX ? line.n : SAID_LINE_MAX;
+			said_line(c, line);
+		}
+	}
+}
+
 static void note_outcome(struct flight *f)
 {
 	const struct llm_call *call = f->call;
@@ -363,6 +422,7 @@ static void note_outcome(struct flight *f)
 		t->damaged = "a call of it is incomplete";
 	if (f->aside)
 		return;
+	conversation_said(c, call);
 	t->failed = call->error_type.p || call->error_message.p || call->status >= 400;
 	t->error_type = t->failed ? arena_dup(&t->arena, call->error_type) : (struct slice){NULL, 0};
 	t->error_message = t->failed ? arena_dup(&t->arena, call->error_message) : (struct slice){NULL, 0};
@@ -379,19 +439,19 @@ static void note_outcome(struct flight *f)
 		t->model = arena_dup(&t->arena, call->request_model);
 }
 
-static void take_end(struct spans *sp, struct llm_call *call)
+/* What became of a call that has joined its conversation. */
+static void call_finish(struct spans *sp, struct flight *f)
 {
-	struct flight *f = call->user;
-
-	if (!f->conversation)
-		locate(sp, f, true);
-
+	struct llm_call *call = f->call;
 	struct conversation *c = f->conversation;
 	struct turn *t = f->turn;
+
 	emit_chat(sp, f);
 	usage_add(&t->usage, &call->usage);
 	usage_add(&c->usage, &call->usage);
 	intervals_add(&t->spent[SPENT_MODEL], flight_start(f), call->end);
+	if (flight_start(f) < t->start && f->aside)
+		t->start = flight_start(f);
 	if (call->end > t->end)
 		t->end = call->end;
 	if (call->end > c->last)
@@ -411,6 +471,25 @@ static void take_end(struct spans *sp, struct llm_call *call)
 		answer_from_flights(sp, c);
 	if (t->closing && t->flights == 0)
 		turn_close(sp, t, sp->now);
+}
+
+void call_settle(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
+{
+	join(sp, f, c ? c : conversation_new(sp, f, NULL), why);
+	call_finish(sp, f);
+}
+
+static void take_end(struct spans *sp, struct llm_call *call)
+{
+	struct flight *f = call->user;
+
+	if (!f->conversation && f->side) {
+		side_park(sp, f);
+		return;
+	}
+	if (!f->conversation)
+		locate(sp, f, true);
+	call_finish(sp, f);
 	keep_limits(sp, sp->now);
 }
 
@@ -642,6 +721,7 @@ void spans_tick(struct spans *sp, uint64_t now)
 
 	reorder_tick(&sp->reorder, now);
 	take_ready(sp, false);
+	sides_tick(sp, now, false);
 	while ((c = TAILQ_FIRST(&sp->lru)) && LIST_EMPTY(&c->flights) && c->last + CONVERSATION_IDLE < now)
 		conversation_close(sp, c, now);
 }
@@ -655,6 +735,7 @@ void spans_finish(struct spans *sp, uint64_t now)
 	if (sp->finished)
 		return;
 	take_ready(sp, true);
+	sides_tick(sp, now, true);
 	sp->finished = true;
 	runs_place_all(sp);
 	while ((r = TAILQ_FIRST(&sp->running)))
