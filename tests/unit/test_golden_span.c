@@ -218,6 +218,13 @@ static void set_field(struct llm_call *c, struct slice rest)
 	if (slice_eq(name, SLICE("encoding_formats"))) {
 		*(struct slice *)arena_push(&c->arena, &c->encoding_formats, &c->n_encoding_formats,
 		                            sizeof(value)) = value;
+	} else if (slice_eq(name, SLICE("tools"))) {
+		struct slice tool;
+
+		while ((tool = word(&value)).n)
+			*(struct llm_tool_def *)arena_push(&c->arena, &c->tools, &c->n_tools,
+			                                   sizeof(*c->tools)) =
+			    (struct llm_tool_def){.type = SLICE("function"), .name = tool};
 	} else if (slice_eq(name, SLICE("server_name"))) {
 		memcpy(c->conn.server_name, value.p, value.n);
 	} else if (slice_eq(name, SLICE("peer"))) {
@@ -554,11 +561,11 @@ static void capture(struct story *st)
 
 static void restart(struct story *st, uint64_t ts)
 {
-	struct buf kept = st->heads;
 	struct head_record h;
 
 	spans_finish(st->spans, ts);
 	spans_free(st->spans);
+	struct buf kept = st->heads;
 	st->heads = (struct buf){0};
 	capture(st);
 	for (size_t at = 0; at < kept.n; at += HEAD_RECORD_SIZE) {
@@ -670,6 +677,9 @@ static void shuffle(struct story *st, bool late)
 			if ((same_call || b->ts == e->ts) && b->delivered > e->delivered && !in_time(e))
 				e->delivered = b->delivered;
 		}
+		for (size_t k = i + 1; k < st->n; k++)
+			if (slice_eq(st->v[k].word, SLICE("restart")) && e->delivered > st->v[k].ts)
+				e->delivered = st->v[k].ts;
 		last = e->delivered > last ? e->delivered : last;
 		if (slice_eq(e->word, SLICE("finish")))
 			e->delivered = last + LATE;

@@ -100,16 +100,20 @@ struct flight;
 struct conversation;
 LIST_HEAD(flight_list, flight);
 
-/* One turn of the agent: from the user's words to an answer without tool calls, and a new prompt. */
+/*
+ * One turn of the agent: from the user's words to an answer without tool calls, and a new prompt.  Samples
+ * of one prompt that are on their way at the same time are one turn.
+ */
 struct turn {
 	struct conversation *conversation;
 	struct span_id id;
 	uint64_t index; /* from 1 */
 	uint64_t start, end;
-	unsigned flights; /* calls not ended */
-	bool closing;     /* the next turn has begun */
-	bool asks_tools;  /* the last answer did */
-	bool tools_seen;  /* something was seen of a tool while it ran */
+	struct link asked; /* chain of the call that began it; zero: none */
+	unsigned flights;  /* calls not ended */
+	bool closing;      /* the next turn has begun */
+	bool asks_tools;   /* the last answer did */
+	bool tools_seen;   /* something was seen of a tool while it ran */
 	bool failed;
 	bool late;           /* it began before its first call that was seen */
 	const char *damaged; /* static text: why it is not whole; NULL: it is as far as known */

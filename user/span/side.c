@@ -11,6 +11,17 @@ bool side_may_be(const struct flight *f)
 	       (call->session_key.n || agent_of(call)) && !find_task(f);
 }
 
+bool side_may_stay(const struct flight *f)
+{
+	const struct llm_messages *out = &f->call->output;
+
+	for (size_t i = 0; i < out->n; i++)
+		for (size_t k = 0; k < out->v[i].n_parts; k++)
+			if (out->v[i].parts[k].kind == LLM_TOOL_CALL)
+				return false;
+	return true;
+}
+
 /* Sub-agents within the process have the session of the conversation, which is not theirs alone. */
 static bool serves(const struct spans *sp, const struct flight *side, const struct conversation *c)
 {

@@ -27,6 +27,8 @@
 
 /* Whether it may be one. To be asked when the call begins. */
 bool side_may_be(const struct flight *f);
+/* Whether it may still be one now that it has ended: who asks for tools has some. */
+bool side_may_stay(const struct flight *f);
 /* The call has ended and belongs to nothing yet. */
 void side_park(struct spans *sp, struct flight *f);
 /* `f` is about to be located: parked calls that it continues stand for themselves. */

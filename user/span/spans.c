@@ -75,6 +75,8 @@ static struct turn *turn_new(struct spans *sp, struct conversation *c, const str
 	t->id = id_turn(&f->chat);
 	t->index = ++c->past->turns;
 	t->start = t->end = flight_start(f);
+	if (f->chain.n)
+		t->asked = f->chain.v[f->chain.n - 1];
 	t->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	t->lost_seen = sp->life_lost;
 	/* Results of tools that nobody asked for: the turn began earlier. */
@@ -213,6 +215,8 @@ static struct turn *turn_for(struct spans *sp, struct conversation *c, struct fl
 	struct turn *t = c->turn;
 	uint64_t ts = flight_start(f);
 
+	if (t && t->flights && f->chain.n && link_eq(t->asked, f->chain.v[f->chain.n - 1]))
+		again = true;
 	if (t && !again && f->chain.new_prompt && !(t->asks_tools && answered)) {
 		turn_leave(sp, t, ts);
 		t = NULL;
@@ -450,7 +454,8 @@ static void call_finish(struct spans *sp, struct flight *f)
 	usage_add(&t->usage, &call->usage);
 	usage_add(&c->usage, &call->usage);
 	intervals_add(&t->spent[SPENT_MODEL], flight_start(f), call->end);
-	if (flight_start(f) < t->start && f->aside)
+	/* A guard comes before what it guards; a check of the account may come long before. */
+	if (f->aside && flight_start(f) < t->start && call->end + SIDE_WAIT >= t->start)
 		t->start = flight_start(f);
 	if (call->end > t->end)
 		t->end = call->end;
@@ -483,7 +488,7 @@ static void take_end(struct spans *sp, struct llm_call *call)
 {
 	struct flight *f = call->user;
 
-	if (!f->conversation && f->side) {
+	if (!f->conversation && f->side && side_may_stay(f)) {
 		side_park(sp, f);
 		return;
 	}
