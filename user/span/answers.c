@@ -23,8 +23,27 @@ static void tool_unindex(struct spans *sp, struct tool *t)
 		map_del(&sp->tool_ids, t->call_id.p, t->call_id.n);
 }
 
+/* A sub-agent that has answered did what it was asked for. */
+static void end_delegated(struct spans *sp, struct tool *t)
+{
+	struct conversation *c;
+	uint64_t last = 0;
+
+	TAILQ_FOREACH(c, &sp->lru, lru)
+	{
+		if (!c->in_tool || !id_eq(c->root, t->id))
+			continue;
+		if (!LIST_EMPTY(&c->flights))
+			return;
+		last = c->last > last ? c->last : last;
+	}
+	t->ended = last > t->ended ? last : t->ended;
+}
+
 void tool_close(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
 {
+	if (t->delegated)
+		end_delegated(sp, t);
 	emit_tool(sp, t, result, now);
 	if (t->running)
 		runs_forget_tool(sp, t);

@@ -57,7 +57,8 @@ static const struct owner *choose(struct spans *sp, const struct head *h, const 
 		const struct owner *o = &h->owners[i];
 		const struct conversation *c = open_conversation(sp, o->past->serial);
 		unsigned rank = (same_session(sp, o, f) ? 8 : 0) | (told && told->past == o->past ? 4 : 0) |
-		                (same_process(o, f->process) ? 2 : 0) | (c && link_eq(c->tip, h->at) ? 1 : 0);
+		                (same_process(o, f->process) ? 2 : 0) |
+		                (c && link_eq(c->tip, h->at) && LIST_EMPTY(&c->flights) ? 1 : 0);
 
 		if (is_twin(o, f, n))
 			continue;
@@ -342,7 +343,8 @@ struct tool *find_task(const struct flight *f)
 		if (++looked_at > CANDIDATES_MAX)
 			break;
 
-		size_t score = t->asked <= flight_start(f) && !t->answered ? tool_match(t, texts, n) : 0;
+		size_t score =
+		    t->asked <= flight_start(f) && !t->answered ? tool_match(t, texts, NULL, n) : 0;
 
 		/* Of calls with the same words: one that has begun nothing, then the earlier. */
 		if (score > best || (task && score == best && (task->delegated || !t->delegated))) {

@@ -73,7 +73,7 @@ static void find_match(struct run *r)
 		if (++looked_at > CANDIDATES_MAX)
 			break;
 
-		size_t score = may_own(t, r, true) ? tool_match(t, r->argv, r->n_argv) : 0;
+		size_t score = may_own(t, r, true) ? tool_match(t, r->argv, r->bare, r->n_argv) : 0;
 
 		if (!score || score < r->match_score)
 			continue;
@@ -223,7 +223,7 @@ static void run_finish(struct spans *sp, struct run *r)
 	if (!r->dropped)
 		emit_run(sp, r);
 	arena_release(&r->arena);
-	r->argv = NULL;
+	r->argv = r->bare = NULL;
 	r->n_argv = 0;
 }
 

@@ -189,6 +189,9 @@ static void read_argv(struct run *r, struct slice data)
 
 	while (rest.n && slice_cut(&rest, '\0', &arg))
 		*(struct slice *)arena_push(&r->arena, &r->argv, &r->n_argv, sizeof(arg)) = arg;
+	r->bare = arena_alloc(&r->arena, (r->n_argv + 1) * sizeof(*r->bare));
+	for (size_t i = 0; i < r->n_argv; i++)
+		r->bare[i] = without_quoting(&r->arena, r->argv[i]);
 }
 
 /* Components come innermost first. */
@@ -227,7 +230,7 @@ struct run *run_new(struct process *p, struct process *agent, const struct ev_ex
 	/* Runs of the agent itself, and above it, are another tree. */
 	r->parent = above && above->process != agent ? run_ref(above) : NULL;
 	r->start = rec->head.ts;
-	r->bytes = sizeof(*r) + rec->argv_len + rec->cwd_len + rec->cgroup_len + 4096;
+	r->bytes = sizeof(*r) + 2 * rec->argv_len + rec->cwd_len + rec->cgroup_len + 4096;
 	read_argv(r, slice_of(rec->data, rec->argv_len));
 	r->cwd = read_cwd(&r->arena, slice_of(rec->data + rec->argv_len, rec->cwd_len),
 	                  rec->flags & EV_EXEC_CWD_CUT);

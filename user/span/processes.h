@@ -69,7 +69,7 @@ struct run {
 	unsigned refs;
 	uint64_t lost_seen; /* life records lost when it began */
 
-	struct slice *argv;
+	struct slice *argv, *bare; /* bare: without quoting */
 	size_t n_argv;
 	struct slice cwd, cgroup, container; /* absent: not known, or none */
 	uint32_t uid, gid;                   /* real ones */
@@ -123,6 +123,8 @@ void processes_release(struct processes *ps);
 struct run *run_new(struct process *p, struct process *agent, const struct ev_exec *rec, struct span_id id);
 struct run *run_ref(struct run *r);
 void run_unref(struct run *r); /* accepts NULL */
+/* tools.c: text without quotes and backslashes. */
+struct slice without_quoting(struct arena *a, struct slice s);
 /* argv[0]'s base name of an exec record, NUL-terminated. */
 void exec_name(const struct ev_exec *rec, char *ret, size_t size);
 

@@ -44,7 +44,7 @@ static void turn_close(struct spans *sp, struct turn *t, uint64_t now)
 		runs_place(sp, c->process, now);
 	while ((tool = TAILQ_FIRST(&t->tools))) {
 		runs_place(sp, tool->agent, now);
-		tool_close(sp, tool, NULL, tool->asked);
+		tool_close(sp, tool, NULL, tool->running && now > tool->asked ? now : tool->asked);
 	}
 	emit_turn(sp, t);
 	if (t->end > c->end)

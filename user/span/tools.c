@@ -5,32 +5,25 @@
 #include "base/alloc.h"
 #include "span/tools.h"
 
-/* As a POSIX shell word inside single quotes, without the outer ones. */
-static struct slice quote(struct arena *a, struct slice s)
+struct slice without_quoting(struct arena *a, struct slice s)
 {
-	struct buf b = {0};
+	char *bare = arena_alloc(a, s.n + 1);
+	size_t n = 0;
 
-	if (!memchr(s.p, '\'', s.n))
-		return (struct slice){NULL, 0};
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\'')
-			buf_adds(&b, "'\\''");
-		else
-			buf_addc(&b, s.p[i]);
-	}
-
-	struct slice q = arena_dup(a, buf_slice(&b));
-	buf_release(&b);
-	return q;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != '\'' && s.p[i] != '"' && s.p[i] != '\\')
+			bare[n++] = s.p[i];
+	return slice_of(bare, n);
 }
 
 static void add_string(struct tool *t, struct slice s)
 {
 	s = slice_trim(s);
-	if (s.n < 2 || s.n > TOOL_STRING_MAX || t->n_strings == TOOL_STRINGS_MAX)
+	if (s.n < 2 || t->n_strings == TOOL_STRINGS_MAX)
 		return;
+	s.n = s.n < TOOL_STRING_MAX ? s.n : TOOL_STRING_MAX;
 	t->strings[t->n_strings] = arena_dup(&t->arena, s);
-	t->quoted[t->n_strings++] = quote(&t->arena, s);
+	t->bare[t->n_strings++] = without_quoting(&t->arena, s);
 }
 
 static void collect(struct tool *t, yyjson_val *v, unsigned depth)
@@ -94,7 +87,7 @@ static bool is_word(char c)
 /* Short strings ("ls") count only as whole words, else "ls" would be found in "else". */
 static bool occurs(struct slice arg, struct slice s)
 {
-	while (s.p && arg.n >= s.n) {
+	while (s.n > 1 && arg.n >= s.n) {
 		const char *p = slice_find(arg, s);
 
 		if (!p)
@@ -108,18 +101,21 @@ static bool occurs(struct slice arg, struct slice s)
 	return false;
 }
 
-size_t tool_match(const struct tool *t, const struct slice *texts, size_t n)
+static bool occurs_in(const struct slice *texts, size_t n, struct slice s)
+{
+	for (size_t i = 0; i < n; i++)
+		if (occurs(texts[i], s))
+			return true;
+	return false;
+}
+
+size_t tool_match(const struct tool *t, const struct slice *texts, const struct slice *bare, size_t n)
 {
 	size_t best = 0;
 
-	for (size_t k = 0; k < t->n_strings; k++) {
-		if (t->strings[k].n <= best)
-			continue;
-		for (size_t i = 0; i < n; i++)
-			if (occurs(texts[i], t->strings[k]) || occurs(texts[i], t->quoted[k])) {
-				best = t->strings[k].n;
-				break;
-			}
-	}
+	for (size_t k = 0; k < t->n_strings; k++)
+		if (t->strings[k].n > best &&
+		    (occurs_in(texts, n, t->strings[k]) || (bare && occurs_in(bare, n, t->bare[k]))))
+			best = t->strings[k].n;
 	return best;
 }

@@ -9,8 +9,11 @@
  *   answered  the request that carries the result began
  *
  * A process belongs to a call when a string among the call's arguments stands
- * in the process's argv: agents hand `command` to a shell, as it is or quoted
- * (eval 'CMD').  A new conversation of the same process whose prompt holds such
+ * in the process's argv: agents hand `command` to a shell, alone or within a
+ * script of their own (a snapshot to source, traps), as it is or quoted for
+ * `eval`, and behind wrappers (timeout, a sandbox), which all leave its text in
+ * one argument.  How it is quoted differs (\' '\'' '"'"' \"), so what is quoting to
+ * some shell is left out on both sides.  A new conversation of the same process whose prompt holds such
  * a string is a sub-agent's, begun by the call.
  */
 #ifndef SPANTAP_TOOLS_H
@@ -22,7 +25,7 @@
 #define TOOLS_MAX        8192         /* open calls; then the least active conversation is closed */
 #define TOOLS_BYTES_MAX  (256u << 20) /* of what they hold */
 #define TOOL_STRINGS_MAX 16   /* argument strings that are looked for in argv, the longest first found */
-#define TOOL_STRING_MAX  8192 /* bytes of one: argv holds no more than EV_ARGV_MAX */
+#define TOOL_STRING_MAX  8192 /* bytes of one, the first ones: argv holds no more than EV_ARGV_MAX */
 
 struct turn;
 
@@ -30,11 +33,11 @@ struct tool {
 	struct span_id id, chat; /* chat: the call whose answer asks for it */
 	struct turn *turn;
 	struct process *agent;
-	struct slice call_id, name; /* as on the wire */
-	struct slice arguments;     /* as the span shows them */
-	struct slice label;         /* the name, cleaned */
-	struct slice shown_id;      /* the call id, cleaned */
-	struct slice strings[TOOL_STRINGS_MAX], quoted[TOOL_STRINGS_MAX];
+	struct slice call_id, name;                                     /* as on the wire */
+	struct slice arguments;                                         /* as the span shows them */
+	struct slice label;                                             /* the name, cleaned */
+	struct slice shown_id;                                          /* the call id, cleaned */
+	struct slice strings[TOOL_STRINGS_MAX], bare[TOOL_STRINGS_MAX]; /* bare: without quoting */
 	size_t n_strings;
 	struct link arguments_link;
 	uint64_t streamed; /* the response had begun: an agent may start a tool before it ends */
@@ -56,7 +59,10 @@ struct tool {
 struct tool *tool_new(struct content *c, struct turn *turn, struct process *agent,
                       const struct llm_part *part);
 void tool_free(struct tool *t);
-/* How many bytes of the call's arguments stand in the texts, argv or a prompt; 0: no evidence. */
-size_t tool_match(const struct tool *t, const struct slice *texts, size_t n);
+/*
+ * How many bytes of the call's arguments stand in the texts, argv or a prompt;
+ * 0: no evidence.  bare: the texts without quoting; NULL: there is none in them.
+ */
+size_t tool_match(const struct tool *t, const struct slice *texts, const struct slice *bare, size_t n);
 
 #endif
