@@ -23,6 +23,12 @@
 #define HELD_MAX       10000 /* runs without a parent span; beyond it the oldest is placed with what is known */
 #define HELD_BYTES_MAX (64u << 20) /* of their argv */
 
+#define ORPHANS_MAX       4096        /* runs with no agent above them yet; then the oldest is given up */
+#define ORPHANS_BYTES_MAX (16u << 20) /* of their argv */
+
+#define EARLY_MAX  256            /* MCP requests of processes that have made no call yet */
+#define EARLY_WAIT 60000000000ull /* ns until such a request is taken to belong to no conversation */
+
 #define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
 
 #define CONN_FLIGHTS_MAX 256 /* latest calls of which one may be on a connection that has just begun */
@@ -68,7 +74,9 @@ struct spans {
 	size_t n_sides;
 	struct map tool_ids; /* call id → open tools, chained by next_same_id */
 	struct flight_list flights;
-	struct run_list held, running;
+	struct run_list held, running, orphans;
+	TAILQ_HEAD(, early) early; /* MCP requests, the oldest first */
+	size_t n_early, n_orphans, orphan_bytes;
 	uint64_t serial, life_lost, now;
 	size_t n_tools, tool_bytes, held_bytes;
 	bool finished;
@@ -127,7 +135,10 @@ void answer_from_flights(struct spans *sp, struct conversation *c);
 void tool_close(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now);
 
 /* place.c */
+/* With no agent above it, it waits for one. */
 void runs_hold(struct spans *sp, struct run *r);
+/* The process has made its first call: what ran below it until then is its. */
+void runs_adopt(struct spans *sp, struct process *agent);
 /* Places the held runs below `agent` that began up to `until`. */
 void runs_place(struct spans *sp, struct process *agent, uint64_t until);
 void runs_place_all(struct spans *sp);
@@ -148,6 +159,10 @@ struct mcp_place {
 /* A copy waits for its time among what happens. */
 void mcp_keep(struct spans *sp, const struct mcp_request *m);
 void mcp_take(struct spans *sp, struct ev_head *record); /* its time has come */
+/* The process has a conversation: requests that it made before belong to it. */
+void mcp_adopt(struct spans *sp, struct process *agent);
+/* Time passed; all: the capture ends. */
+void mcp_tick(struct spans *sp, uint64_t now, bool all);
 
 /* emit.c, emit_call.c, emit_mcp.c */
 void emit_mcp(struct spans *sp, const struct mcp_request *m, const struct mcp_place *place);

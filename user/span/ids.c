@@ -38,10 +38,10 @@ struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call)
 	                BYTES(call->request_offset)));
 }
 
-struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t n)
+struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t ts)
 {
 	return cut(
-	    HASH(slice_of(instance, 16), SLICE("process"), BYTES(proc->start), BYTES(proc->tgid), BYTES(n)));
+	    HASH(slice_of(instance, 16), SLICE("process"), BYTES(proc->start), BYTES(proc->tgid), BYTES(ts)));
 }
 
 struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m)

@@ -25,8 +25,8 @@ struct link {
 };
 
 struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call);
-/* n: number of the exec within the process, from 1. */
-struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t n);
+/* ts: of the exec; a process executes one program at a time, and who begins late has not counted them. */
+struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t ts);
 struct mcp_request;
 struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m);
 struct span_id id_tool(const struct span_id *chat, uint64_t index);

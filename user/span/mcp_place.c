@@ -111,6 +111,11 @@ static struct mcp_place mcp_place(struct spans *sp, const struct mcp_request *m)
 
 	if (match.tool)
 		return in_call(match.tool, m, reason(&match));
+	if (c && m->request_start < c->start)
+		return (struct mcp_place){.conversation = c,
+		                          .trace = c->trace,
+		                          .parent = c->root,
+		                          .why = {"before_first_call", 0.5}};
 	if (!c)
 		return (struct mcp_place){.trace = id_trace(&own)};
 	return (struct mcp_place){.conversation = c,
@@ -163,6 +168,19 @@ static struct mcp_record *mcp_copy(const struct mcp_request *m, size_t *ret_size
 	return rec;
 }
 
+/* Its slices refer to its own bytes, wherever it was moved. */
+static void point(struct mcp_record *rec)
+{
+	struct slice *v[SLICES];
+	const char *at = rec->bytes;
+
+	mcp_slices(&rec->request, v);
+	for (size_t i = 0; i < SLICES; i++) {
+		v[i]->p = v[i]->p ? at : NULL;
+		at += v[i]->n;
+	}
+}
+
 void mcp_keep(struct spans *sp, const struct mcp_request *m)
 {
 	size_t size;
@@ -172,18 +190,80 @@ void mcp_keep(struct spans *sp, const struct mcp_request *m)
 	free(rec);
 }
 
+/* A request of a process that has made no call yet, waiting for one. */
+struct early {
+	struct mcp_record *rec;
+	TAILQ_ENTRY(early) next;
+};
+
+static void emit(struct spans *sp, const struct mcp_record *rec)
+{
+	struct mcp_place place = mcp_place(sp, &rec->request);
+
+	emit_mcp(sp, &rec->request, &place);
+}
+
+static void early_end(struct spans *sp, struct early *e)
+{
+	emit(sp, e->rec);
+	TAILQ_REMOVE(&sp->early, e, next);
+	sp->n_early--;
+	free(e->rec);
+	free(e);
+}
+
+static bool has_conversation(struct spans *sp, struct process *p)
+{
+	struct process *agent = process_agent(p);
+
+	return agent && open_conversation(sp, agent->conversation);
+}
+
+/* What a client asks before there is a conversation; servers may never have one. */
+static bool is_early(struct spans *sp, const struct mcp_request *m)
+{
+	return !m->is_server && !has_conversation(sp, process_find(&sp->processes, &m->conn.id.proc));
+}
+
+static void early_keep(struct spans *sp, const struct mcp_record *rec)
+{
+	struct early *e = xcalloc(1, sizeof(*e));
+	size_t size;
+
+	e->rec = mcp_copy(&rec->request, &size);
+	point(e->rec);
+	TAILQ_INSERT_TAIL(&sp->early, e, next);
+	if (++sp->n_early > EARLY_MAX)
+		early_end(sp, TAILQ_FIRST(&sp->early));
+}
+
 void mcp_take(struct spans *sp, struct ev_head *record)
 {
 	struct mcp_record *rec = (struct mcp_record *)(void *)record;
-	struct slice *v[SLICES];
-	const char *at = rec->bytes;
 
-	mcp_slices(&rec->request, v);
-	for (size_t i = 0; i < SLICES; i++) {
-		v[i]->p = v[i]->p ? at : NULL;
-		at += v[i]->n;
-	}
+	point(rec);
 	enter_process(sp, &rec->request.conn.id.proc, rec->head.ts);
-	struct mcp_place place = mcp_place(sp, &rec->request);
-	emit_mcp(sp, &rec->request, &place);
+	if (is_early(sp, &rec->request))
+		early_keep(sp, rec);
+	else
+		emit(sp, rec);
+}
+
+void mcp_adopt(struct spans *sp, struct process *agent)
+{
+	struct early *e, *next;
+
+	for (e = TAILQ_FIRST(&sp->early); e; e = next) {
+		next = TAILQ_NEXT(e, next);
+		if (process_agent(process_find(&sp->processes, &e->rec->request.conn.id.proc)) == agent)
+			early_end(sp, e);
+	}
+}
+
+void mcp_tick(struct spans *sp, uint64_t now, bool all)
+{
+	struct early *e;
+
+	while ((e = TAILQ_FIRST(&sp->early)) && (all || e->rec->head.ts + EARLY_WAIT < now))
+		early_end(sp, e);
 }

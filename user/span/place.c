@@ -13,21 +13,92 @@ static void release_held(struct spans *sp, struct run *r)
 	run_unref(r);
 }
 
-void runs_hold(struct spans *sp, struct run *r)
+static void run_finish(struct spans *sp, struct run *r)
+{
+	if (!r->placed || !r->ended)
+		return;
+	if (!r->dropped)
+		emit_run(sp, r);
+	arena_release(&r->arena);
+	r->argv = r->bare = NULL;
+	r->n_argv = 0;
+}
+
+static void hold(struct spans *sp, struct run *r)
 {
 	run_ref(r);
 	TAILQ_INSERT_TAIL(&r->agent->held, r, held);
 	TAILQ_INSERT_TAIL(&sp->held, r, held_all);
 	r->is_held = true;
+	sp->held_bytes += r->bytes;
+	sp->stats.held_processes++;
+}
+
+static void release_orphan(struct spans *sp, struct run *r)
+{
+	r->is_orphan = false;
+	TAILQ_REMOVE(&sp->orphans, r, held_all);
+	sp->n_orphans--;
+	sp->orphan_bytes -= r->bytes;
+	run_unref(r);
+}
+
+static void give_up(struct spans *sp, struct run *r)
+{
+	r->placed = r->dropped = true;
+	sp->stats.unlinked_processes++;
+	run_unref(r->prev);
+	run_unref(r->parent);
+	r->prev = r->parent = NULL;
+	run_finish(sp, r);
+	release_orphan(sp, r);
+}
+
+static void hold_orphan(struct spans *sp, struct run *r)
+{
+	run_ref(r);
+	TAILQ_INSERT_TAIL(&sp->orphans, r, held_all);
+	r->is_orphan = true;
+	sp->n_orphans++;
+	sp->orphan_bytes += r->bytes;
+	while (sp->n_orphans > ORPHANS_MAX || sp->orphan_bytes > ORPHANS_BYTES_MAX)
+		give_up(sp, TAILQ_FIRST(&sp->orphans));
+}
+
+void runs_hold(struct spans *sp, struct run *r)
+{
 	run_ref(r);
 	TAILQ_INSERT_TAIL(&sp->running, r, running);
 	r->is_running = true;
-	sp->held_bytes += r->bytes;
-	sp->stats.held_processes++;
+	if (!r->agent) {
+		hold_orphan(sp, r);
+		return;
+	}
+	hold(sp, r);
 	while (sp->stats.held_processes > HELD_MAX || sp->held_bytes > HELD_BYTES_MAX) {
 		struct run *oldest = TAILQ_FIRST(&sp->held);
 
 		runs_place(sp, oldest->agent, oldest->start);
+	}
+}
+
+void runs_adopt(struct spans *sp, struct process *agent)
+{
+	struct run *r, *next;
+
+	for (r = TAILQ_FIRST(&sp->orphans); r; r = next) {
+		next = TAILQ_NEXT(r, held_all);
+		if (process_agent(r->process->parent) != agent)
+			continue;
+		r->agent = process_ref(agent);
+		if (r->parent && r->parent->process == agent) {
+			run_unref(r->parent);
+			r->parent = NULL;
+		}
+		run_ref(r);
+		release_orphan(sp, r);
+		hold(sp, r);
+		run_unref(r);
 	}
 }
 
@@ -207,24 +278,14 @@ static bool place_by_agent(struct spans *sp, struct run *r)
 
 	if (!c)
 		return false;
-	hang(r, c, c->root, "lineage", 0.2);
+	hang(r, c, c->root, r->start < c->start ? "before_first_call" : "lineage",
+	     r->start < c->start ? 0.5 : 0.2);
 	TAILQ_FOREACH(t, &c->turns, in_conversation)
 	{
 		if (t->start <= r->start)
 			r->span_parent = t->id;
 	}
 	return true;
-}
-
-static void run_finish(struct spans *sp, struct run *r)
-{
-	if (!r->placed || !r->ended)
-		return;
-	if (!r->dropped)
-		emit_run(sp, r);
-	arena_release(&r->arena);
-	r->argv = r->bare = NULL;
-	r->n_argv = 0;
 }
 
 static void place(struct spans *sp, struct run *r)
@@ -289,6 +350,8 @@ void runs_place_all(struct spans *sp)
 
 	while ((r = TAILQ_FIRST(&sp->held)))
 		runs_place(sp, r->agent, UINT64_MAX);
+	while ((r = TAILQ_FIRST(&sp->orphans)))
+		give_up(sp, r);
 }
 
 void run_end(struct spans *sp, struct run *r, uint64_t ts, const struct ev_exit *exit, bool lost)

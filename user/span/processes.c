@@ -225,7 +225,7 @@ struct run *run_new(struct process *p, struct process *agent, const struct ev_ex
 	r->refs = 1;
 	r->id = id;
 	r->process = process_ref(p);
-	r->agent = process_ref(agent);
+	r->agent = agent ? process_ref(agent) : NULL;
 	r->prev = p->run ? run_ref(p->run) : NULL;
 	/* Runs of the agent itself, and above it, are another tree. */
 	r->parent = above && above->process != agent ? run_ref(above) : NULL;

@@ -4,9 +4,9 @@
  *
  * A process is (tgid, start).  Each exec of it is a run: from the exec to the
  * next exec or the exit.  Only runs below an agent (a process that makes LLM
- * calls) are kept; the rest of the table is lineage.  A process that ran before
- * it was followed is found (EV_EXEC_FOUND): lineage and a name, no run.  It may
- * be found again at any time, so what an exec told comes first.
+ * calls) are shown; those from before its first call wait for it.  The rest of the table is lineage.  A
+ * process that ran before it was followed is found (EV_EXEC_FOUND): lineage and a name, no run.  It may be
+ * found again at any time, so what an exec told comes first.
  *
  * A process stays while something refers to it: the table (as long as it
  * lives), its children, its runs, conversations.  Dead processes that are no
@@ -59,7 +59,7 @@ struct link_reason {
 
 struct run {
 	struct span_id id;
-	struct process *process, *agent; /* agent: the nearest one above the process */
+	struct process *process, *agent; /* agent: the nearest one above the process; NULL: none yet */
 	struct run *parent, *prev;       /* nearest run above; the one before in the same process */
 	uint64_t start, end;
 	bool ended, lost_exit, placed, dropped;
@@ -89,7 +89,7 @@ struct run {
 	struct tool *direct; /* the open tool call right above */
 
 	TAILQ_ENTRY(run) held, held_all;
-	bool is_held;
+	bool is_held, is_orphan;
 	TAILQ_ENTRY(run) running;
 	bool is_running;
 };

@@ -11,7 +11,7 @@
  * (H = SHA-256 cut to the id's size):
  *   instance = H(machine-id, boot-id, capture start), given by the caller
  *   chat     = H(instance, connection, stream, request offset)
- *   process  = H(boot-id… of the instance, tgid, start, number of the exec)
+ *   process  = H(boot-id… of the instance, tgid, start, time of the exec)
  *   tool     = H(chat, index)     turn = H(first chat of the turn, "turn")
  *   conversation = H(its first chat, "conversation")    trace = H(its first chat, "trace")
  *   mcp      = H(instance, connection, stream, request offset, JSON-RPC id, method, end)

@@ -26,6 +26,8 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	TAILQ_INIT(&sp->lru);
 	TAILQ_INIT(&sp->sides);
 	TAILQ_INIT(&sp->held);
+	TAILQ_INIT(&sp->orphans);
+	TAILQ_INIT(&sp->early);
 	TAILQ_INIT(&sp->running);
 	LIST_INIT(&sp->flights);
 	return sp;
@@ -244,13 +246,14 @@ static void note_name(struct spans *sp, const struct flight *f, const char *kind
 }
 
 /* What a main call shows of the conversation's agent. */
-static void note_agent(struct flight *f, struct conversation *c)
+static void note_agent(struct spans *sp, struct flight *f, struct conversation *c)
 {
 	struct process *before = c->process;
 
 	c->process = process_ref(f->process);
 	process_unref(before);
 	f->process->conversation = c->serial;
+	mcp_adopt(sp, f->process);
 	c->past->process = f->process->id;
 	c->parts = f->chain.n > c->parts ? f->chain.n : c->parts;
 	if (!link_none(f->system))
@@ -279,7 +282,7 @@ static void join(struct spans *sp, struct flight *f, struct conversation *c, con
 	f->turn = turn_for(sp, c, f, why->again || why->aside, answered);
 	f->turn->flights++;
 	if (!why->aside || !c->process)
-		note_agent(f, c);
+		note_agent(sp, f, c);
 	if (!f->aside)
 		sides_join(sp, f, false);
 	note_name(sp, f, "conversation", f->call->conversation_id);
@@ -332,8 +335,10 @@ static void take_begin(struct spans *sp, struct flight *f)
 	f->system = system_link(&sp->heads, &call->system, &call->input);
 	f->side = side_may_be(f);
 	locate(sp, f, false);
-	if (!call->is_server)
+	if (!call->is_server && !f->process->is_agent) {
 		f->process->is_agent = true;
+		runs_adopt(sp, f->process);
+	}
 }
 
 static void flight_free(struct flight *f)
@@ -553,13 +558,7 @@ static void take_exec(struct spans *sp, const struct ev_exec *rec)
 	exec_name(rec, p->exe, sizeof(p->exe));
 	if (before)
 		run_end(sp, before, rec->head.ts, NULL, false);
-	if (!agent) {
-		sp->stats.unlinked_processes++;
-		p->run = NULL;
-		run_unref(before);
-		return;
-	}
-	p->run = run_new(p, agent, rec, id_process(sp->conf.instance, &rec->proc, p->n_execs));
+	p->run = run_new(p, agent, rec, id_process(sp->conf.instance, &rec->proc, rec->head.ts));
 	p->run->lost_seen = sp->life_lost;
 	run_unref(before);
 	runs_hold(sp, p->run);
@@ -727,6 +726,7 @@ void spans_tick(struct spans *sp, uint64_t now)
 	reorder_tick(&sp->reorder, now);
 	take_ready(sp, false);
 	sides_tick(sp, now, false);
+	mcp_tick(sp, now, false);
 	while ((c = TAILQ_FIRST(&sp->lru)) && LIST_EMPTY(&c->flights) && c->last + CONVERSATION_IDLE < now)
 		conversation_close(sp, c, now);
 }
@@ -741,6 +741,7 @@ void spans_finish(struct spans *sp, uint64_t now)
 		return;
 	take_ready(sp, true);
 	sides_tick(sp, now, true);
+	mcp_tick(sp, now, true);
 	sp->finished = true;
 	runs_place_all(sp);
 	while ((r = TAILQ_FIRST(&sp->running)))
