@@ -177,6 +177,7 @@ static const struct {
 #member, type, offsetof(struct llm_call, member)                                             \
 	}
     FIELD(traceparent, TEXT),
+    FIELD(request_sha256, TEXT),
     FIELD(operation, WORD),
     FIELD(api, WORD),
     FIELD(framing, WORD),

@@ -247,7 +247,7 @@ int otlp_kind(const struct span *s)
 	const struct attr *side = span_get(s, ATTR_MCP_SIDE);
 
 	if (s->kind == SPAN_CHAT)
-		return OTLP_CLIENT;
+		return span_get(s, ATTR_CALL_SIDE) ? OTLP_SERVER : OTLP_CLIENT;
 	if (s->kind != SPAN_MCP)
 		return OTLP_INTERNAL;
 	return side && slice_eq(side->str, SLICE("server")) ? OTLP_SERVER : OTLP_CLIENT;

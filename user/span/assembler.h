@@ -6,6 +6,7 @@
  *              turns begin and end, calls and processes come and go
  *   locate.c   which conversation a call belongs to
  *   compacted.c  a conversation whose history was replaced by a summary
+ *   relay.c    one call that is seen several times
  *   side.c     calls that serve a conversation without being part of it
  *   heads.c    what is remembered of conversations, kept outside
  *   answers.c  tool calls: asked by an answer, answered by a later request
@@ -48,8 +49,13 @@ struct flight {
 	struct span_id continues; /* the call whose messages it repeats; zero: none, or not known */
 	uint64_t begun;           /* where its begin stands among what happens */
 	struct chain chain;
-	const char *kind;        /* spantap.call.kind */
-	bool aside;              /* it belongs to a conversation without being part of what is said */
+	const char *kind;  /* spantap.call.kind */
+	bool aside;        /* it belongs to a conversation without being part of what is said */
+	bool relay, ended; /* relay: another sight of one call (relay.h); ended: with `up`, or parked */
+	struct flight *up; /* the call above a relayed one, while it is on its way */
+	struct span_id above;
+	struct flight_list relays;
+	unsigned n_relays;
 	bool side;               /* it may be a side call (side.h) */
 	struct link system, tip; /* tip: while it is parked, of the chain with its answer */
 	size_t tip_at;           /* parts of that; 0: no answer */
@@ -57,6 +63,7 @@ struct flight {
 	struct arena arena;
 	LIST_ENTRY(flight) in_conversation;
 	LIST_ENTRY(flight) in_all;
+	LIST_ENTRY(flight) in_relays;
 	TAILQ_ENTRY(flight) parked;
 };
 
@@ -102,6 +109,8 @@ struct found {
 
 /* spans.c: the agent by how its user agent begins; NULL: none that is known. */
 const char *agent_of(const struct llm_call *call);
+/* spans.c: an ended call that has joined is handed downstream and gone. */
+void call_finish(struct spans *sp, struct flight *f);
 /* spans.c: an ended call goes to this conversation, NULL: to one of its own; it is handed downstream and
  * gone. */
 void call_settle(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why);

@@ -132,7 +132,8 @@ static struct slice status_type(struct arena *a, const struct llm_call *call)
 void emit_chat(struct spans *sp, const struct flight *f)
 {
 	const struct llm_call *call = f->call;
-	struct span s = emit_begin(sp, SPAN_CHAT, f->chat, f->conversation->trace, f->turn->id);
+	struct span s =
+	    emit_begin(sp, SPAN_CHAT, f->chat, f->conversation->trace, f->relay ? f->above : f->turn->id);
 	bool failed = call->error_type.p || call->error_message.p || call->status >= 400;
 
 	/* A retrieval is of a data source, not of a model; neither need be known. */
@@ -147,6 +148,8 @@ void emit_chat(struct spans *sp, const struct flight *f)
 	span_set_str(&s, ATTR_OPENAI_API_TYPE, slice_str(openai_api_type(call->api)));
 	set_content(sp, &s, call, failed);
 	span_set_str(&s, ATTR_CALL_KIND, slice_str(f->kind));
+	if (call->is_server)
+		span_set_str(&s, ATTR_CALL_SIDE, SLICE("server"));
 	if (!id_none(f->continues))
 		emit_set_id(&s, ATTR_CALL_CONTINUES, f->continues);
 	emit_set_why(&s, f->why);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "span/relay.h"
 #include "span/side.h"
 
 /* Agents by how their user agent begins. */
@@ -321,6 +322,7 @@ static struct flight *flight_new(struct spans *sp, struct llm_call *call)
 	f->call = call;
 	call->user = f;
 	f->chat = id_chat(sp->conf.instance, call);
+	LIST_INIT(&f->relays);
 	LIST_INSERT_HEAD(&sp->flights, f, in_all);
 	return f;
 }
@@ -333,6 +335,8 @@ static void take_begin(struct spans *sp, struct flight *f)
 	if (!is_aside(call))
 		chain_extend(&f->chain, &sp->heads.key, &f->arena, call->input.v, call->input.n);
 	f->system = system_link(&sp->heads, &call->system, &call->input);
+	if (relay_begin(sp, f))
+		return;
 	f->side = side_may_be(f);
 	locate(sp, f, false);
 	if (!call->is_server && !f->process->is_agent) {
@@ -448,14 +452,31 @@ static void note_outcome(struct flight *f)
 		t->model = arena_dup(&t->arena, call->request_model);
 }
 
-/* What became of a call that has joined its conversation. */
-static void call_finish(struct spans *sp, struct flight *f)
+static void flight_done(struct spans *sp, struct flight *f)
+{
+	struct llm_call *call = f->call;
+	struct turn *t = f->turn;
+
+	flight_free(f);
+	call->user = NULL;
+	llm_call_free(call);
+	t->flights--;
+	if (t->closing && t->flights == 0)
+		turn_close(sp, t, sp->now);
+}
+
+void call_finish(struct spans *sp, struct flight *f)
 {
 	struct llm_call *call = f->call;
 	struct conversation *c = f->conversation;
 	struct turn *t = f->turn;
 
 	emit_chat(sp, f);
+	relays_leave(sp, f);
+	if (f->relay) {
+		flight_done(sp, f);
+		return;
+	}
 	usage_add(&t->usage, &call->usage);
 	usage_add(&c->usage, &call->usage);
 	intervals_add(&t->spent[SPENT_MODEL], flight_start(f), call->end);
@@ -472,15 +493,11 @@ static void call_finish(struct spans *sp, struct flight *f)
 	bool asks = ask_tools(sp, f);
 	if (asks || (!t->failed && !f->aside && !is_preparation(call)))
 		t->asks_tools = asks;
-	flight_free(f);
-	call->user = NULL;
-	llm_call_free(call);
-
-	t->flights--;
+	LIST_REMOVE(f, in_conversation);
+	f->conversation = NULL;
 	if (asks)
 		answer_from_flights(sp, c);
-	if (t->closing && t->flights == 0)
-		turn_close(sp, t, sp->now);
+	flight_done(sp, f);
 }
 
 void call_settle(struct spans *sp, struct flight *f, struct conversation *c, const struct found *why)
@@ -493,11 +510,14 @@ static void take_end(struct spans *sp, struct llm_call *call)
 {
 	struct flight *f = call->user;
 
+	if (f->relay && relay_end(f))
+		return;
 	if (!f->conversation && f->side && side_may_stay(f)) {
+		f->ended = true;
 		side_park(sp, f);
 		return;
 	}
-	if (!f->conversation)
+	if (!f->conversation && !f->relay)
 		locate(sp, f, true);
 	call_finish(sp, f);
 	keep_limits(sp, sp->now);
@@ -741,6 +761,7 @@ void spans_finish(struct spans *sp, uint64_t now)
 		return;
 	take_ready(sp, true);
 	sides_tick(sp, now, true);
+	relays_finish(sp);
 	mcp_tick(sp, now, true);
 	sp->finished = true;
 	runs_place_all(sp);
