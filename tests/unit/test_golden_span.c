@@ -6,6 +6,7 @@
  * a time in ms; what follows indented belongs to them:
  *
  *   0 content LEVEL                      none shape redacted (default) full
+ *   0 join-traces                        as --join-traces
  *   0 clock SECONDS                      wall clock - boot clock, from now on
  *   10 fork PARENT CHILD                 a PID is a number, or N@START of another process with the same pid
  *   10 exec PID ARG|ARG|…                in /home/work
@@ -87,7 +88,7 @@ struct story {
 	struct spans *spans;
 	struct clock_map clock;
 	struct buf log;
-	bool as_tree;
+	bool as_tree, join_traces;
 	struct span *spans_out;
 	size_t n_out, cap_out;
 	struct buf heads; /* as they were left */
@@ -639,6 +640,8 @@ static enum content_level read_story(struct story *st, struct slice input)
 		e->rest = rest;
 		if (slice_eq(e->word, SLICE("content")))
 			level = (enum content_level)content_level_parse(slice_trim(rest));
+		else if (slice_eq(e->word, SLICE("join-traces")))
+			st->join_traces = true;
 		else
 			st->n++;
 		assert_true(st->n < EVENTS_MAX);

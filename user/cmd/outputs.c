@@ -39,6 +39,9 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 	case 'C':
 		o->otlp_content_given = true;
 		return level(cmd, &o->sink.otlp_file_content, ret_code);
+	case 'j':
+		o->join_traces = true;
+		return true;
 	case 'v':
 		log_verbose(1);
 		return true;

@@ -9,7 +9,7 @@
 #define OUTPUT_OPTIONS                                                                                               \
 	{"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
-	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
+	    {"join-traces", no_argument, NULL, 'j'}, {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
 
 #define RETAIN_BYTES (8ull << 30) /* default of --retain-size */
 
@@ -21,6 +21,7 @@
 	"  --otlp-file FILE      OTLP JSON lines, each span once, when it is final\n"                                \
 	"  --otlp-content LEVEL  for --otlp-file (default: as --content) and --otlp (default: shape,\n"               \
 	"                        lengths without text); not above --content\n"                                      \
+	"  --join-traces         a turn whose calls all carry a traceparent belongs to that trace\n"                  \
 	OTLP_USAGE
 
 /* Handles one of OUTPUT_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */

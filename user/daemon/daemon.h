@@ -33,6 +33,7 @@ struct decode_conf {
 	enum content_level content;
 	bool from_file;   /* one descriptor: the recording to replay; else data ring, life ring, idle map */
 	bool recording;   /* one more descriptor: the file to write raw events to */
+	bool join_traces; /* --join-traces */
 	bool llm_only;    /* connections without LLM traffic are to be left alone: MSG_JUDGE */
 	unsigned generation; /* decodes that crashed before: above 0, go through the journal again */
 };
@@ -51,6 +52,7 @@ struct sink_wire {
 /* What a capture writes; strings are borrowed, NULL when absent. */
 struct outputs {
 	struct sink_conf sink;
+	bool join_traces;        /* turns join the trace of an instrumented client */
 	bool otlp_content_given; /* else the OTLP file gets what is kept */
 	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];
 	size_t n_endpoints;

@@ -294,6 +294,8 @@ int decode_main(void)
 	set_up(&d);
 	d.outbox = outbox_new(d.link, d.conf.generation);
 	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, &span_events, &d);
+	if (d.conf.join_traces)
+		pipeline_join_traces(d.pipeline);
 	if (d.conf.llm_only)
 		pipeline_judge(d.pipeline, judge, &d);
 

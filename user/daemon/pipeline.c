@@ -177,6 +177,11 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 	return p;
 }
 
+void pipeline_join_traces(struct pipeline *p)
+{
+	spans_join_traces(p->spans);
+}
+
 void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx)
 {
 	verdicts_free(p->verdicts);

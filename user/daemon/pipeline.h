@@ -10,6 +10,8 @@ struct pipeline;
 
 struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const struct span_events *ev,
 			      void *ctx);
+/* Before the first record: turns join the trace of an instrumented client (span/join.h). */
+void pipeline_join_traces(struct pipeline *p);
 /* Verdicts on connections go to `judge` from now on (verdict.h). */
 void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx);
 /*

@@ -143,6 +143,7 @@ static int start_decode(struct probe *p)
 	struct decode_conf conf = {.content = p->out->sink.content,
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
+				   .join_traces = p->out->join_traces,
 				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd};

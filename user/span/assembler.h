@@ -79,6 +79,9 @@ struct spans {
 	struct conversation_list lru;
 	TAILQ_HEAD(, flight) sides; /* parked, the oldest first */
 	size_t n_sides;
+	struct map joins; /* by the trace id that spans say; see join.h */
+	TAILQ_HEAD(, join) join_list;
+	size_t join_bytes;
 	struct map tool_ids; /* call id → open tools, chained by next_same_id */
 	struct flight_list flights;
 	struct run_list held, running, orphans;

@@ -107,7 +107,8 @@ LIST_HEAD(flight_list, flight);
 struct turn {
 	struct conversation *conversation;
 	struct span_id id;
-	uint64_t index; /* from 1 */
+	struct trace_id trace; /* what its spans say (join.h) */
+	uint64_t index;        /* from 1 */
 	uint64_t start, end;
 	struct link asked; /* chain of the call that began it; zero: none */
 	unsigned flights;  /* calls not ended */

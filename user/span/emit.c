@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "span/emit.h"
+#include "span/join.h"
 #include "span/traceparent.h"
 
 double emit_seconds(uint64_t from, uint64_t to)
@@ -31,7 +32,8 @@ void emit_end(struct spans *sp, struct span *s, uint64_t start, uint64_t end)
 	if (sp->content.masks)
 		span_set_int(s, ATTR_REDACTED, (int64_t)sp->content.masks);
 	sp->stats.spans++;
-	sp->ev->span(sp->ctx, s);
+	if (!join_span(sp, s))
+		sp->ev->span(sp->ctx, s);
 	span_release(s);
 }
 
@@ -217,7 +219,7 @@ static void set_spent(struct spans *sp, struct span *s, struct turn *t)
 void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now)
 {
 	const struct conversation *c = t->turn->conversation;
-	struct span s = emit_begin(sp, SPAN_TOOL, t->id, c->trace, t->turn->id);
+	struct span s = emit_begin(sp, SPAN_TOOL, t->id, t->turn->trace, t->turn->id);
 	const char *reason = t->damaged ? t->damaged : lost_reason(sp, t->lost_seen);
 
 	sp->content.masks = t->masks;
@@ -260,7 +262,10 @@ void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, 
 void emit_turn(struct spans *sp, struct turn *t)
 {
 	const struct conversation *c = t->conversation;
-	struct span s = emit_begin(sp, SPAN_TURN, t->id, c->trace, c->root);
+	struct trace_id trace = t->trace;
+	struct span_id parent = c->root;
+	bool joined = join_decide(sp, t, &trace, &parent);
+	struct span s = emit_begin(sp, SPAN_TURN, t->id, trace, joined ? parent : c->root);
 
 	emit_set_name(sp, &s, "invoke_agent", c->agent_name);
 	span_set_str(&s, ATTR_OPERATION_NAME, SLICE("invoke_agent"));
@@ -277,6 +282,10 @@ void emit_turn(struct spans *sp, struct turn *t)
 			emit_set_label(sp, &s, ATTR_PROCESS_EXECUTABLE_NAME, slice_str(c->process->exe));
 		if (c->process->container[0])
 			span_set_str(&s, ATTR_CONTAINER_ID, slice_str(c->process->container));
+	}
+	if (joined) {
+		emit_set_why(&s, (struct link_reason){"traceparent", 1.0});
+		span_add_link(&s, c->trace.b, c->root.b, SLICE("conversation"), 1.0);
 	}
 	if (c->nested)
 		emit_set_why(&s, c->nested_why);

@@ -132,8 +132,7 @@ static struct slice status_type(struct arena *a, const struct llm_call *call)
 void emit_chat(struct spans *sp, const struct flight *f)
 {
 	const struct llm_call *call = f->call;
-	struct span s =
-	    emit_begin(sp, SPAN_CHAT, f->chat, f->conversation->trace, f->relay ? f->above : f->turn->id);
+	struct span s = emit_begin(sp, SPAN_CHAT, f->chat, f->turn->trace, f->relay ? f->above : f->turn->id);
 	bool failed = call->error_type.p || call->error_message.p || call->status >= 400;
 
 	/* A retrieval is of a data source, not of a model; neither need be known. */

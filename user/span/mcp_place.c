@@ -82,24 +82,26 @@ static struct mcp_place in_call(struct tool *t, const struct mcp_request *m, str
 	t->started = t->started && t->started < m->request_start ? t->started : m->request_start;
 	t->ended = t->ended > m->end ? t->ended : m->end;
 	return (struct mcp_place){.conversation = t->turn->conversation,
-	                          .trace = t->turn->conversation->trace,
+	                          .trace = t->turn->trace,
 	                          .parent = t->id,
 	                          .why = why,
 	                          .in_tool = true};
 }
 
-/* The turn that was open when the request was made. */
-static struct span_id turn_at(const struct conversation *c, uint64_t ts)
+/* Below the turn that was open when the request was made. */
+static struct mcp_place in_turn(const struct conversation *c, uint64_t ts, struct link_reason why)
 {
-	struct span_id id = c->root;
+	struct mcp_place place = {.conversation = c, .trace = c->trace, .parent = c->root, .why = why};
 	struct turn *t;
 
 	TAILQ_FOREACH(t, &c->turns, in_conversation)
 	{
-		if (t->start <= ts)
-			id = t->id;
+		if (t->start > ts)
+			continue;
+		place.trace = t->trace;
+		place.parent = t->id;
 	}
-	return id;
+	return place;
 }
 
 static struct mcp_place mcp_place(struct spans *sp, const struct mcp_request *m)
@@ -118,10 +120,7 @@ static struct mcp_place mcp_place(struct spans *sp, const struct mcp_request *m)
 		                          .why = {"before_first_call", 0.5}};
 	if (!c)
 		return (struct mcp_place){.trace = id_trace(&own)};
-	return (struct mcp_place){.conversation = c,
-	                          .trace = c->trace,
-	                          .parent = turn_at(c, m->request_start),
-	                          .why = {p == agent ? "process" : "lineage", 0.5}};
+	return in_turn(c, m->request_start, (struct link_reason){p == agent ? "process" : "lineage", 0.5});
 }
 
 /* ---- until it is their time ---- */

@@ -169,10 +169,10 @@ static void spread_match(struct run *r)
 	}
 }
 
-static void hang(struct run *r, const struct conversation *c, struct span_id parent, const char *evidence,
-                 double confidence)
+static void hang(struct run *r, const struct conversation *c, struct trace_id trace, struct span_id parent,
+                 const char *evidence, double confidence)
 {
-	r->trace = c->trace;
+	r->trace = trace;
 	r->conversation = c->id;
 	r->span_parent = parent;
 	r->why = (struct link_reason){evidence, confidence};
@@ -180,7 +180,7 @@ static void hang(struct run *r, const struct conversation *c, struct span_id par
 
 static void hang_on_tool(struct run *r, struct tool *t, const char *evidence, double confidence)
 {
-	hang(r, t->turn->conversation, t->id, evidence, confidence);
+	hang(r, t->turn->conversation, t->turn->trace, t->id, evidence, confidence);
 	r->in_tool = true;
 	r->tool = t->id;
 	r->direct = t;
@@ -262,7 +262,7 @@ static bool place_by_tools(struct run *r)
 	} else if (usable(r->parent)) {
 		hang_like(r, r->parent, r->parent->id, "parent", 1.0);
 	} else if (n) {
-		hang(r, latest->turn->conversation, latest->turn->id, "time", 0.3);
+		hang(r, latest->turn->conversation, latest->turn->trace, latest->turn->id, "time", 0.3);
 	} else {
 		return false;
 	}
@@ -278,12 +278,14 @@ static bool place_by_agent(struct spans *sp, struct run *r)
 
 	if (!c)
 		return false;
-	hang(r, c, c->root, r->start < c->start ? "before_first_call" : "lineage",
+	hang(r, c, c->trace, c->root, r->start < c->start ? "before_first_call" : "lineage",
 	     r->start < c->start ? 0.5 : 0.2);
 	TAILQ_FOREACH(t, &c->turns, in_conversation)
 	{
-		if (t->start <= r->start)
-			r->span_parent = t->id;
+		if (t->start > r->start)
+			continue;
+		r->trace = t->trace;
+		r->span_parent = t->id;
 	}
 	return true;
 }

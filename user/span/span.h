@@ -130,6 +130,7 @@ struct span_conf {
 	uint8_t instance[16];
 	enum content_level content;
 	const struct clock_map *clock; /* borrowed, outlives the assembler */
+	bool join_traces;              /* turns join the trace of an instrumented client (join.h) */
 	const uint8_t *link_key; /* 32 bytes of the store, copied (heads.h); NULL: random, of this run */
 };
 
@@ -155,6 +156,8 @@ struct span_stats {
 };
 
 struct spans *spans_new(const struct span_conf *conf, const struct span_events *ev, void *ctx);
+/* Before the first call: as span_conf.join_traces. */
+void spans_join_traces(struct spans *sp);
 extern const struct llm_events spans_llm_events; /* context: struct spans */
 void spans_fork(struct spans *sp, const struct ev_fork *rec);
 /* `rec` has argv, cwd and cgroup behind it; checked by the caller. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "span/join.h"
 #include "span/relay.h"
 #include "span/side.h"
 
@@ -26,12 +27,18 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	heads_init(&sp->heads, (const struct chain_key *)conf->link_key);
 	TAILQ_INIT(&sp->lru);
 	TAILQ_INIT(&sp->sides);
+	TAILQ_INIT(&sp->join_list);
 	TAILQ_INIT(&sp->held);
 	TAILQ_INIT(&sp->orphans);
 	TAILQ_INIT(&sp->early);
 	TAILQ_INIT(&sp->running);
 	LIST_INIT(&sp->flights);
 	return sp;
+}
+
+void spans_join_traces(struct spans *sp)
+{
+	sp->conf.join_traces = true;
 }
 
 /* ---- turns and conversations ---- */
@@ -76,6 +83,7 @@ static struct turn *turn_new(struct spans *sp, struct conversation *c, const str
 
 	t->conversation = c;
 	t->id = id_turn(&f->chat);
+	join_turn(sp, t, !c->nested);
 	t->index = ++c->past->turns;
 	t->start = t->end = flight_start(f);
 	if (f->chain.n)
@@ -144,7 +152,7 @@ static bool nest_in_tool(struct conversation *c, const struct flight *f)
 	c->nested = c->in_tool = true;
 	c->nested_why = (struct link_reason){"prompt", 0.9};
 	c->root = t->id;
-	c->trace = t->turn->conversation->trace;
+	c->trace = t->turn->trace;
 	return true;
 }
 
@@ -471,6 +479,8 @@ void call_finish(struct spans *sp, struct flight *f)
 	struct conversation *c = f->conversation;
 	struct turn *t = f->turn;
 
+	if (!f->relay)
+		join_call(sp, t, call);
 	emit_chat(sp, f);
 	relays_leave(sp, f);
 	if (f->relay) {
@@ -798,6 +808,7 @@ void spans_free(struct spans *sp)
 	sp->ev = &nobody;
 	spans_finish(sp, sp->now);
 	reorder_release(&sp->reorder);
+	joins_release(sp);
 	processes_release(&sp->processes);
 	heads_release(&sp->heads);
 	map_release(&sp->by_serial);
