@@ -555,8 +555,11 @@ static void capture(struct story *st)
 {
 	static const struct span_events ev = {.span = on_span, .head = on_head};
 	static const uint8_t key[32] = "the key of the store";
-	struct span_conf conf = {
-	    .instance = "instance-0123456", .content = st->level, .clock = &st->clock, .link_key = key};
+	struct span_conf conf = {.instance = "instance-0123456",
+	                         .content = st->level,
+	                         .clock = &st->clock,
+	                         .join_traces = st->join_traces,
+	                         .link_key = key};
 
 	st->spans = spans_new(&conf, &ev, st);
 }

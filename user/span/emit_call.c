@@ -55,7 +55,6 @@ static void set_response(struct spans *sp, struct span *s, const struct llm_call
 	emit_set_label(sp, s, ATTR_OPENAI_RESPONSE_SERVICE_TIER, call->service_tier);
 	emit_set_label(sp, s, ATTR_OPENAI_SYSTEM_FINGERPRINT, call->system_fingerprint);
 	emit_set_label(sp, s, ATTR_CALL_REQUEST_ID, call->request_id);
-	emit_set_usage(s, &call->usage);
 	emit_set_count(s, ATTR_CALL_OUTPUT_COUNT, call->output_count);
 	emit_set_label(sp, s, ATTR_CALL_RESPONSE_STATUS, call->response_status);
 	emit_set_label(sp, s, ATTR_CALL_CONVERSATION_ID,
@@ -143,6 +142,9 @@ void emit_chat(struct spans *sp, const struct flight *f)
 	emit_set_conversation(sp, &s, f->conversation);
 	set_request(sp, &s, call);
 	set_response(sp, &s, call);
+	/* A relayed call is one that was counted. */
+	if (!f->relay)
+		emit_set_usage(&s, &call->usage);
 	set_transport(sp, &s, call);
 	span_set_str(&s, ATTR_OPENAI_API_TYPE, slice_str(openai_api_type(call->api)));
 	set_content(sp, &s, call, failed);
