@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -110,6 +111,28 @@ static void set_attributes(Otlp__Span *span, const struct otlp_attrs *list, stru
 	span->dropped_attributes_count = list->dropped;
 }
 
+static void set_links(Otlp__Span *span, const struct span *s, struct arena *a)
+{
+	span->links = arena_alloc(a, (s->n_links + 1) * sizeof(*span->links));
+	span->n_links = s->n_links;
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct span_link *l = &s->links[i];
+		Otlp__Link *link = arena_alloc(a, sizeof(*link));
+		const struct otlp_attr confidence = {NULL, ATTR_DOUBLE, {.d = l->confidence}};
+
+		otlp__link__init(link);
+		link->trace_id = bytes(a, l->trace, sizeof(l->trace));
+		link->span_id = bytes(a, l->id, sizeof(l->id));
+		link->attributes = arena_alloc(a, 2 * sizeof(*link->attributes));
+		link->attributes[link->n_attributes++] =
+		    key_value(a, attr_defs[ATTR_LINK_EVIDENCE].name, any_text(a, l->evidence));
+		if (isfinite(l->confidence))
+			link->attributes[link->n_attributes++] =
+			    key_value(a, attr_defs[ATTR_LINK_CONFIDENCE].name, any_value(a, &confidence));
+		span->links[i] = link;
+	}
+}
+
 void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, enum otlp_profile profile)
 {
 	static const uint8_t root[8];
@@ -128,6 +151,7 @@ void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, en
 	span->start_time_unix_nano = s->start_wall;
 	span->end_time_unix_nano = otlp_end(s);
 	set_attributes(span, &list, a);
+	set_links(span, s, a);
 	span->status = arena_alloc(a, sizeof(*span->status));
 	otlp__status__init(span->status);
 	span->status->code = otlp_status(s);

@@ -18,7 +18,7 @@ static void add_name(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, st
 	buf_release(&line);
 }
 
-static struct slice agent_of(const struct flight *f)
+static struct slice name_of(const struct flight *f)
 {
 	if (f->conversation && f->conversation->agent_name.n)
 		return f->conversation->agent_name;
@@ -31,7 +31,7 @@ static void add_flight(const struct spans *sp, yyjson_mut_doc *doc, yyjson_mut_v
 	yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, flights);
 	uint64_t start = flight_start(f);
 
-	add_name(doc, o, "agent", agent_of(f));
+	add_name(doc, o, "agent", name_of(f));
 	yyjson_mut_obj_add_uint(doc, o, "pid", f->call->conn.id.proc.tgid);
 	add_name(doc, o, "model", f->call->request_model);
 	yyjson_mut_obj_add_uint(doc, o, "began", sp->conf.clock ? clock_map_wall(sp->conf.clock, start) : 0);
