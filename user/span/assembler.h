@@ -2,8 +2,10 @@
 /*
  * assembler.h - the state that these files share:
  *
- *   spans.c    what happens, in the order of its time stamps: conversations and
- *              turns begin and end, calls and processes come and go
+ *   spans.c    what happens, in the order of its time stamps: calls and processes
+ *              come and go
+ *   turns.c    conversations and turns begin and end
+ *   join.c     turns in the trace of an instrumented client
  *   locate.c   which conversation a call belongs to
  *   compacted.c  a conversation whose history was replaced by a summary
  *   relay.c    one call that is seen several times
@@ -27,8 +29,9 @@
 #define ORPHANS_MAX       4096        /* runs with no agent above them yet; then the oldest is given up */
 #define ORPHANS_BYTES_MAX (16u << 20) /* of their argv */
 
-#define EARLY_MAX  256            /* MCP requests of processes that have made no call yet */
-#define EARLY_WAIT 60000000000ull /* ns until such a request is taken to belong to no conversation */
+#define EARLY_BYTES_MAX (16u << 20)
+#define EARLY_MAX       256            /* MCP requests of processes that have made no call yet */
+#define EARLY_WAIT      60000000000ull /* ns until such a request is taken to belong to no conversation */
 
 #define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
 
@@ -78,7 +81,7 @@ struct spans {
 	struct map by_serial; /* open conversations */
 	struct conversation_list lru;
 	TAILQ_HEAD(, flight) sides; /* parked, the oldest first */
-	size_t n_sides;
+	size_t n_sides, side_bytes;
 	struct map joins; /* by the trace id that spans say; see join.h */
 	TAILQ_HEAD(, join) join_list;
 	size_t join_bytes;
@@ -86,7 +89,7 @@ struct spans {
 	struct flight_list flights;
 	struct run_list held, running, orphans;
 	TAILQ_HEAD(, early) early; /* MCP requests, the oldest first */
-	size_t n_early, n_orphans, orphan_bytes;
+	size_t n_early, early_bytes, n_orphans, orphan_bytes;
 	uint64_t serial, life_lost, now;
 	size_t n_tools, tool_bytes, held_bytes;
 	bool finished;
@@ -110,7 +113,17 @@ struct found {
 	struct link_reason why;
 };
 
-/* spans.c: the agent by how its user agent begins; NULL: none that is known. */
+/* turns.c */
+struct conversation *conversation_new(struct spans *sp, const struct flight *f, const struct owner *before);
+/* Ends a conversation. Only at the end of the capture are there calls on their way. */
+void conversation_close(struct spans *sp, struct conversation *c, uint64_t now);
+struct turn *turn_new(struct spans *sp, struct conversation *c, const struct flight *f);
+/* The next turn begins: this one is closed with its last call. */
+void turn_leave(struct spans *sp, struct turn *t, uint64_t now);
+void turn_close(struct spans *sp, struct turn *t, uint64_t now);
+/* Closes the least active conversations without calls on their way until the limits are kept. */
+void keep_limits(struct spans *sp, uint64_t now);
+/* The agent by how its user agent begins; NULL: none that is known. */
 const char *agent_of(const struct llm_call *call);
 /* spans.c: an ended call that has joined is handed downstream and gone. */
 void call_finish(struct spans *sp, struct flight *f);

@@ -186,8 +186,8 @@ bool id_tells(struct slice id)
 
 static bool has_id(const struct chain *c, struct slice id)
 {
-	for (size_t i = 0; i < c->n_ids && i < CHAIN_IDS_MAX; i++)
-		if (slice_eq(c->ids[i].id, id))
+	for (size_t i = c->n_ids; i > 0 && i + CHAIN_IDS_NEAR > c->n_ids; i--)
+		if (slice_eq(c->ids[(i - 1) % CHAIN_IDS_MAX].id, id))
 			return true;
 	return false;
 }

@@ -36,6 +36,7 @@
 #define CONVERSATION_IDLE 1800000000000ull /* ns */
 #define TELLING_RUN       8              /* letters and digits, mixed, without a break: no number, no name */
 #define CHAIN_IDS_MAX     64             /* of tool calls, the latest ones */
+#define CHAIN_IDS_NEAR    16             /* a result stands that near to its call */
 #define RETRY_WINDOW      60000000000ull /* ns in which the same messages are a retry of a failed call */
 #define INTERVALS_MAX     4096           /* of a turn's model and tool time; then neighbours are joined */
 

@@ -192,6 +192,7 @@ void mcp_keep(struct spans *sp, const struct mcp_request *m)
 /* A request of a process that has made no call yet, waiting for one. */
 struct early {
 	struct mcp_record *rec;
+	size_t size;
 	TAILQ_ENTRY(early) next;
 };
 
@@ -207,6 +208,7 @@ static void early_end(struct spans *sp, struct early *e)
 	emit(sp, e->rec);
 	TAILQ_REMOVE(&sp->early, e, next);
 	sp->n_early--;
+	sp->early_bytes -= e->size;
 	free(e->rec);
 	free(e);
 }
@@ -227,12 +229,13 @@ static bool is_early(struct spans *sp, const struct mcp_request *m)
 static void early_keep(struct spans *sp, const struct mcp_record *rec)
 {
 	struct early *e = xcalloc(1, sizeof(*e));
-	size_t size;
 
-	e->rec = mcp_copy(&rec->request, &size);
+	e->rec = mcp_copy(&rec->request, &e->size);
 	point(e->rec);
 	TAILQ_INSERT_TAIL(&sp->early, e, next);
-	if (++sp->n_early > EARLY_MAX)
+	sp->n_early++;
+	sp->early_bytes += e->size;
+	while (sp->n_early > EARLY_MAX || sp->early_bytes > EARLY_BYTES_MAX)
 		early_end(sp, TAILQ_FIRST(&sp->early));
 }
 

@@ -53,7 +53,7 @@ bool relay_begin(struct spans *sp, struct flight *f)
 		if (++looked_at > RELAY_CANDIDATES)
 			break;
 		/* One that has ended is parked, or waits itself. */
-		if (up == f || up->ended || !is_relay(f, up))
+		if (up == f || up->ended || up->n_relays == RELAYS_MAX || !is_relay(f, up))
 			continue;
 		/* Of several users who say the same: one that was not sent on yet, the earliest. */
 		if (!best || up->n_relays < best->n_relays ||

@@ -18,6 +18,7 @@
 
 #include "span/assembler.h"
 
+#define RELAYS_MAX       64  /* below one call; more attempts of a gateway stand for themselves */
 #define RELAY_CANDIDATES 256 /* calls on their way that are considered, the latest ones */
 
 /* The call has begun. Whether another one stands above it. */

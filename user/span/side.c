@@ -42,6 +42,7 @@ static void settle(struct spans *sp, struct flight *side, struct conversation *c
 		r.why = (struct link_reason){"session_key", 0.8};
 	TAILQ_REMOVE(&sp->sides, side, parked);
 	sp->n_sides--;
+	sp->side_bytes -= side->call->arena.bytes;
 	call_settle(sp, side, c, &r);
 }
 
@@ -67,7 +68,9 @@ void side_park(struct spans *sp, struct flight *f)
 	f->tip_at = with.n > f->chain.n ? with.n : 0;
 	f->tip = with.v[with.n - 1];
 	TAILQ_INSERT_TAIL(&sp->sides, f, parked);
-	if (++sp->n_sides > SIDES_MAX) {
+	sp->n_sides++;
+	sp->side_bytes += f->call->arena.bytes;
+	while (sp->n_sides > SIDES_MAX || sp->side_bytes > SIDES_BYTES_MAX) {
 		struct flight *oldest = TAILQ_FIRST(&sp->sides);
 
 		settle(sp, oldest, find_served(sp, oldest));

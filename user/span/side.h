@@ -20,10 +20,11 @@
 
 #include "span/assembler.h"
 
-#define SIDE_WAIT      3000000000ull  /* ns behind its end in which the call that it was made for begins */
-#define SIDE_ALONE     30000000000ull /* ns: an agent checks its account before the user has said anything */
-#define SIDE_PARTS_MAX 8              /* of its messages */
-#define SIDES_MAX      64             /* parked; then the oldest is settled with what is known */
+#define SIDE_WAIT       3000000000ull  /* ns behind its end in which the call that it was made for begins */
+#define SIDE_ALONE      30000000000ull /* ns: an agent checks its account before the user has said anything */
+#define SIDE_PARTS_MAX  8              /* of its messages */
+#define SIDES_MAX       64             /* parked; then the oldest is settled with what is known */
+#define SIDES_BYTES_MAX (64u << 20)    /* of what they say */
 
 /* Whether it may be one. To be asked when the call begins. */
 bool side_may_be(const struct flight *f);
