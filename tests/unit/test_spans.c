@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "span/content.h"
 #include "span/conversation.h"
+#include "span/heads.h"
 
 /* llm.h's destructor lives with the parsers; the calls here are made by hand. */
 void __attribute__((weak)) llm_call_free(struct llm_call *call)
@@ -799,6 +800,100 @@ static void an_idle_conversation_is_closed(void **state)
 	end_world(&w);
 }
 
+/* A store: keeps what the first capture leaves, and gives the second one what it asks for. */
+struct keeper {
+	struct world w; /* first: on_span() gets it */
+	struct head_record v[32];
+	size_t n, wanted;
+	bool answers;
+};
+
+static void on_head(void *ctx, const struct head_record *h)
+{
+	struct keeper *k = ctx;
+
+	assert_true(k->n < sizeof(k->v) / sizeof(*k->v));
+	k->v[k->n++] = *h;
+}
+
+static void on_want(void *ctx, const uint8_t (*links)[16], size_t n)
+{
+	struct keeper *k = ctx;
+
+	assert_true(n > 0 && n <= HEADS_WANTED_MAX);
+	k->wanted++;
+	for (size_t i = 0; k->answers && i < n; i++)
+		for (size_t h = 0; h < k->n; h++)
+			if (memcmp(k->v[h].link, links[i], sizeof(k->v[h].link)) == 0)
+				spans_head(k->w.sp, &k->v[h]);
+}
+
+static void capture(struct keeper *k)
+{
+	static const struct span_events ev = {.span = on_span, .head = on_head, .want = on_want};
+	static const uint8_t key[32] = "the key of the store";
+	struct span_conf conf = {.instance = "instance-0123456", .link_key = key};
+
+	k->w = (struct world){0};
+	k->w.sp = spans_new(&conf, &ev, k);
+}
+
+static void say(struct keeper *k, const char *prompt, const char *answered, const char *answer, uint64_t ms)
+{
+	struct llm_call *c = call_new(&k->w, 10, ms);
+
+	c->request_offset = ms; /* unlike those of the other capture */
+	in_text(c, "user", "go");
+	if (answered) {
+		in_text(c, "assistant", answered);
+		in_text(c, "user", prompt);
+	}
+	begin(&k->w, c);
+	out_text(c, answer);
+	end_at(&k->w, c, ms + 10);
+}
+
+static void heads_are_asked_for(void **state)
+{
+	struct keeper *k = xcalloc(1, sizeof(*k));
+	struct slice id;
+
+	(void)state;
+	capture(k);
+	say(k, "", NULL, "one", 100);
+	say(k, "more", "one", "two", 200);
+	finish(&k->w, 1000);
+	assert_int_equal(k->wanted, 0);
+	assert_int_equal(count(&k->w, SPAN_TURN), 2);
+	struct world before = k->w;
+	id = span_get(nth(&before, SPAN_TURN, 0), ATTR_CONVERSATION_ID)->str;
+
+	/* Asked for and given: the turn behind the one that left the head, linked to what was before. */
+	k->answers = true;
+	capture(k);
+	say(k, "even more", "one", "three", 2000);
+	finish(&k->w, 3000);
+	assert_int_equal(k->wanted, 1);
+	assert_str(nth(&k->w, SPAN_CHAT, 0), ATTR_LINK_EVIDENCE, "prefix");
+	assert_int_equal(number(nth(&k->w, SPAN_TURN, 0), ATTR_TURN_INDEX), 2);
+	assert_true(slice_eq(span_get(nth(&k->w, SPAN_TURN, 0), ATTR_CONVERSATION_ID)->str, id));
+	const struct span *root = nth(&k->w, SPAN_CONVERSATION, 0);
+	assert_int_equal(root->n_links, 1);
+	assert_memory_equal(root->links[0].id, nth(&before, SPAN_CONVERSATION, 0)->id, 8);
+	end_world(&k->w);
+
+	/* Not given: a conversation of its own. */
+	k->answers = false;
+	capture(k);
+	say(k, "even more", "one", "three", 4000);
+	finish(&k->w, 5000);
+	assert_int_equal(k->wanted, 2);
+	assert_int_equal(number(nth(&k->w, SPAN_TURN, 0), ATTR_TURN_INDEX), 1);
+	end_world(&k->w);
+	end_world(&before);
+	free(k);
+}
+
 /* A secret in every place where text can stand, at each level. */
 static void canaries(void **state)
 {
@@ -862,7 +957,8 @@ static size_t heap_bytes(void)
 	return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes() : 0;
 }
 
-#define SOAK_GROWTH (4u << 20) /* of the last 20,000 rounds: 200 processes that never exit, and their runs */
+#define SOAK_GROWTH (4u << 20) /* of the last 20,000 rounds: 200 processes that never exit, and their runs   \
+	                        */
 
 /* 100,000 calls and 200,000 processes: what is kept does not grow once every table is full. */
 static void a_long_capture_does_not_grow(void **state)
@@ -962,6 +1058,7 @@ int main(void)
 	    cmocka_unit_test(lost_process_records_are_told),
 	    cmocka_unit_test(a_pid_is_used_again),
 	    cmocka_unit_test(an_idle_conversation_is_closed),
+	    cmocka_unit_test(heads_are_asked_for),
 	    cmocka_unit_test(canaries),
 	    cmocka_unit_test(a_long_capture_does_not_grow),
 	};

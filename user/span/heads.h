@@ -30,8 +30,8 @@ struct head_record {
 	uint8_t chat[8];            /* the call that left the head; zero: not known */
 	uint8_t session[16];        /* keyed hash of the agent's session; zero: none */
 	bool asked;                 /* by the messages of a request alone, its answer is not in the link */
-	uint64_t turns;             /* of the conversation until then */
-	uint64_t last_wall;         /* ns since the epoch when it was active last; 0: not known */
+	uint64_t turns;     /* of the conversation until then; given back, the most that the keeper knows */
+	uint64_t last_wall; /* ns since the epoch when it was active last; 0: not known */
 };
 
 /* The bytes of a head, to be kept: always HEAD_RECORD_SIZE. */
