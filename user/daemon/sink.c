@@ -29,6 +29,7 @@
 #define COMMIT_NS    500000000  /* spans are durable at most this long after they came */
 #define RETRY_NS     2000000000 /* after an exporter failed */
 #define REST_NS      60000000000 /* between two looks for work that can wait */
+#define TELL_NS      60000000000 /* between two words of failures: a disk that is almost full fails now and then */
 #define SEEN_MAX     1000000   /* span ids remembered, to drop what comes twice */
 #define SPAN_MAX     (256u << 20)
 #define EXPORTERS    8
@@ -36,7 +37,9 @@
 struct exporter {
 	const struct sink_ops *ops;
 	void *state;
-	bool failed;  /* the operator has been told */
+	bool failed;
+	bool told;        /* the operator has been, of this failure */
+	uint64_t told_at; /* boot ns, of the one before; 0: never */
 	bool rest_failed; /* of that, too */
 	uint64_t failing_since; /* s since the epoch; 0: it works */
 	struct buf error;       /* why it does not */
@@ -170,11 +173,16 @@ static uint64_t now_wall(void)
 static void exporter_failed(struct exporter *e, int err)
 {
 	const char *error = e->ops->error ? e->ops->error(e->state) : NULL;
+	uint64_t now = clock_boot_ns();
 
 	if (!e->failed)
+		e->told = !e->told_at || now - e->told_at > TELL_NS;
+	if (!e->failed && e->told) {
+		e->told_at = now;
 		log_warn("%s: cannot write: %s; spans are kept and tried again%s", e->ops->name,
 			 error ? error : strerror(-err),
 			 err == -ENOSPC ? ": make room on its file system" : "");
+	}
 	if (!e->failed)
 		e->failing_since = now_wall() / 1000000000;
 	buf_clear(&e->error);
@@ -184,7 +192,7 @@ static void exporter_failed(struct exporter *e, int err)
 
 static void exporter_works(struct exporter *e)
 {
-	if (e->failed)
+	if (e->failed && e->told)
 		log_warn("%s: writes again", e->ops->name);
 	e->failed = false;
 }
