@@ -72,6 +72,33 @@ for id in $(spantap ls --tsv | cut -f1); do
 		"$(spantap show "$id" --tsv | awk -F'\t' '{n++; id[$1]} END {print n, length(id)}')"
 done
 
+# Words, and where they were said first.
+spantap search second --tsv | cut -f6 | grep -q 'second words' || fail "search: $(spantap search second --tsv)"
+read -r trace call < <(spantap search '"second words"' --tsv | tail -n 1 | cut -f1,4)
+spantap show "$trace" --call "$call" | grep -q 'second words' || fail "search: call $call of $trace"
+spantap search SECOND words | grep -q "^${trace:0:8} .* #" || fail "search: $(spantap search SECOND words)"
+is "search --json" "$trace" "$(spantap search second --json | "$PY" -c 'import json, sys
+print(json.load(sys.stdin)[0]["trace_id"])')"
+! spantap search unheardof >"$T/out" || fail "found what nobody said"
+[ ! -s "$T/out" ] || fail "found what nobody said: $(cat "$T/out")"
+! spantap search '"' 2>"$T/err" || fail "search for nothing"
+[ -s "$T/err" ] || fail "search for nothing: no word"
+
+# A limit that is too small for all: the oldest go, what was captured last stays, and the log says so.
+"$SPANTAP" run --store "$S" -o "$T/three.tree" --retain-size 1K -- bash -c '"$@"; sleep 2' x "${agent[@]}" \
+	--prompt 'third words' >"$T/answer" 2>"$T/err" || fail "run with a limit: $(cat "$T/err")"
+is "conversations after it" "third words" "$(spantap ls --tsv | cut -f12)"
+! spantap search second >"$T/out" || fail "found what was erased"
+is "what the log says of it" "2 size" "$("$PY" -c 'import json, sqlite3, sys
+rows = [json.loads(d) for d, in sqlite3.connect(sys.argv[1]).execute("select detail from audit_event where kind=\"retention\"")]
+rows = [r for r in rows if r["spans"] > 10]
+print(len(rows), *{r["reason"] for r in rows})' "$S/spantap.db")"
+for wrong in "--retain-size 1x" "--retain-days -1"; do
+	status=0
+	"$SPANTAP" run --store "$S" $wrong -- touch "$T/started" 2>"$T/err" || status=$?
+	is "exit code with $wrong" 125 "$status"
+done
+
 # A store that cannot be written: CMD does not start.
 echo >"$T/file"
 mkdir -m 777 "$T/open"

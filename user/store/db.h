@@ -100,7 +100,7 @@ int db_errno(sqlite3 *db);
 
 /* schema.c: creates, accepts or migrates; never leaves a database between two versions. */
 int schema_prepare(struct store *st, enum store_mode mode);
-/* Lets the file of an older store become smaller, if there is room for a copy of it meanwhile. */
+/* Lets the file of an older store become smaller, if that store is not large. */
 int schema_allow_shrinking(struct store *st);
 
 /* store.c: after a rollback, or when spans were erased: nothing that is remembered can be trusted. */

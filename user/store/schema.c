@@ -5,6 +5,7 @@
 #include "store/db.h"
 
 #define APPLICATION_ID 0x7370616e /* "span" */
+#define COPY_MAX       (256 << 20) /* of a store that is copied to let it shrink: the copy is in memory */
 
 /*
  * steps[v] leads from schema version v to v + 1 inside one transaction that
@@ -200,11 +201,15 @@ int schema_prepare(struct store *st, enum store_mode mode)
 
 int schema_allow_shrinking(struct store *st)
 {
-	int64_t mode;
+	int64_t mode, pages, size;
 	int r = number(st, "PRAGMA auto_vacuum", &mode);
 
+	if (r == 0)
+		r = number(st, "PRAGMA page_count", &pages);
+	if (r == 0)
+		r = number(st, "PRAGMA page_size", &size);
 	/* A store of version 1. Without room for the copy it stays as it is: its free pages are used again. */
-	if (r == 0 && mode == 0)
+	if (r == 0 && mode == 0 && pages * size <= COPY_MAX)
 		sqlite3_exec(st->db, "PRAGMA auto_vacuum=INCREMENTAL; VACUUM", NULL, NULL, NULL);
 	return r;
 }

@@ -292,7 +292,7 @@ static int read_attributes(struct store *st)
 static int set_up_writer(struct store *st)
 {
 	int r = db_exec(st, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-	                    "PRAGMA secure_delete=ON; PRAGMA journal_size_limit=16777216");
+	                    "PRAGMA secure_delete=ON; PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-16384");
 
 	if (r == 0)
 		r = schema_allow_shrinking(st);
