@@ -276,6 +276,11 @@ static void test_body(void **state)
 
 	set(&s, ATTR_REQUEST_BODY, slice_of("\xff\0{", 3), NULL, 0);
 	span_set_str(&s, ATTR_RESPONSE_ID, SLICE("r1"));
+	span_set_strs(
+	    &s, ATTR_REQUEST_HEADERS,
+	    (struct slice[]){SLICE("a: b\nc"), SLICE(""),
+	                     SLICE("long: 0123456789012345678901234567890123456789012345678901234567890123")},
+	    3);
 	memcpy(trace, s.trace, sizeof(trace));
 	put(st, &s);
 	assert_int_equal(store_commit(st), 0);
@@ -285,11 +290,17 @@ static void test_body(void **state)
 	buf_clear(&out);
 	assert_int_equal(store_value(st, id, ATTR_RESPONSE_ID, &out), 0);
 	assert_true(slice_eq(buf_slice(&out), SLICE("r1")));
+	buf_clear(&out);
+	assert_int_equal(store_value(st, id, ATTR_REQUEST_HEADERS, &out), 0);
+	assert_true(slice_eq(
+	    buf_slice(&out),
+	    SLICE("a: b\nc\n\nlong: 0123456789012345678901234567890123456789012345678901234567890123\n")));
 	assert_int_equal(store_value(st, id, ATTR_OUTPUT_MESSAGES, &out), -ENOENT);
 	assert_int_equal(store_value(st, (uint8_t[8]){9}, ATTR_REQUEST_BODY, &out), -ENOENT);
 	assert_int_equal(store_call(st, trace, 2, id), -ENOENT);
 	assert_int_equal(store_spans(st, trace, &v, &n), 0);
 	assert_null(span_get(&v[0], ATTR_REQUEST_BODY));
+	assert_null(span_get(&v[0], ATTR_REQUEST_HEADERS));
 	store_spans_free(v, n);
 	buf_release(&out);
 	store_close(st);

@@ -345,6 +345,18 @@ static int inline_value(struct store *st, sqlite3_stmt *q, enum attr_key key, st
 	return r;
 }
 
+static void add_text(struct buf *out, const struct attr *a)
+{
+	if (attr_defs[a->key].type == ATTR_STR) {
+		buf_addslice(out, a->str);
+		return;
+	}
+	for (size_t i = 0; i < a->strs.n; i++) {
+		buf_addslice(out, a->strs.v[i]);
+		buf_addc(out, '\n');
+	}
+}
+
 int store_value(struct store *st, const uint8_t span[8], enum attr_key key, struct buf *out)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_SPAN_ROW, "SELECT seq, attributes FROM span WHERE id=?");
@@ -358,7 +370,7 @@ int store_value(struct store *st, const uint8_t span[8], enum attr_key key, stru
 	if (r == -ENOENT)
 		r = inline_value(st, q, key, out);
 	else if (r == 0 && step == SQLITE_ROW)
-		buf_addslice(out, span_get(&s, key)->str);
+		add_text(out, span_get(&s, key));
 	span_release(&s);
 	int ended = done(st, q, step);
 	if (r || ended)

@@ -265,7 +265,9 @@ static int name_attributes(struct store *st)
 	                       NULL) != SQLITE_OK)
 		return db_error(st, "cannot write to the store");
 	for (int k = 0; k < ATTR_KEYS && r == 0; k++) {
-		if (attr_defs[k].type != ATTR_STR || st->attributes[k])
+		bool may_be_value = attr_defs[k].type == ATTR_STR || attr_defs[k].local;
+
+		if (!may_be_value || st->attributes[k])
 			continue;
 		sqlite3_bind_text(q, 1, attr_defs[k].name, -1, SQLITE_STATIC);
 		r = db_run(st, q);

@@ -179,7 +179,7 @@ void store_spans_free(struct span *v, size_t n);
 
 /* The id of the `number`th call of a trace, from 1 as the tree counts; -ENOENT: it has less. */
 int store_call(struct store *st, const uint8_t trace[16], uint64_t number, uint8_t ret_span[8]);
-/* One text of one span, byte by byte, also if it is LOCAL; -ENOENT: the span has none. */
+/* One text of one span, byte by byte, also if it is LOCAL (several strings: a line each); -ENOENT: the span has none. */
 int store_value(struct store *st, const uint8_t span[8], enum attr_key key, struct buf *out);
 
 struct store_hit {

@@ -71,8 +71,11 @@ void values_free(struct values *v)
 
 bool value_is(const struct span *s, const struct attr *a)
 {
-	return attr_defs[a->key].type == ATTR_STR &&
-	       (a->n_cuts || a->str.n > INLINE_MAX || attr_defs[a->key].local || search_wants(s, a->key));
+	const struct attr_def *def = &attr_defs[a->key];
+
+	if (def->type != ATTR_STR)
+		return def->type == ATTR_STRS && def->local;
+	return a->n_cuts || a->str.n > INLINE_MAX || def->local || search_wants(s, a->key);
 }
 
 static struct slice piece(const struct attr *a, size_t i, size_t n)
@@ -280,12 +283,34 @@ static int put(struct store *st, const struct span *s, const struct attr *a, int
 	return r;
 }
 
+/* Several strings as one text: a line each, and a cut behind each line. */
+static int put_strs(struct store *st, const struct span *s, const struct attr *a, int64_t span, int64_t trace)
+{
+	struct buf text = {0};
+	uint32_t *cuts = xcalloc(a->strs.n, sizeof(*cuts));
+	size_t n = a->strs.n;
+
+	for (size_t i = 0; i < n; i++) {
+		buf_addslice(&text, a->strs.v[i]);
+		buf_addc(&text, '\n');
+		cuts[i] = (uint32_t)text.n;
+	}
+	struct attr lines = {.key = a->key, .str = buf_slice(&text), .cuts = cuts, .n_cuts = n ? n - 1 : 0};
+	int r = put(st, s, &lines, span, trace);
+	free(cuts);
+	buf_release(&text);
+	return r;
+}
+
 int values_put(struct store *st, const struct span *s, int64_t span, int64_t trace)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < s->n_attrs && r == 0; i++)
-		if (value_is(s, &s->attrs[i]))
-			r = put(st, s, &s->attrs[i], span, trace);
+	for (size_t i = 0; i < s->n_attrs && r == 0; i++) {
+		const struct attr *a = &s->attrs[i];
+
+		if (value_is(s, a))
+			r = (attr_defs[a->key].type == ATTR_STRS ? put_strs : put)(st, s, a, span, trace);
+	}
 	return r;
 }

@@ -11,6 +11,8 @@
  * Reading is exact: the same bytes with the same cuts.  Every FULL_EVERYth
  * list stands for itself, so that reading one follows at most that many.
  *
+ * LOCAL attributes of several strings are such texts too: a line and a piece each.
+ *
  * A list, numbers of variable length (7 bits a byte, low first), one entry
  * after the other; the two low bits of its first number say what it is:
  *   n<<2 | 0, k     pieces k to k+n-1 of the list it is based on
@@ -26,8 +28,9 @@ struct store;
 struct values;      /* what a writer remembers: the lists that new ones may be based on */
 struct values_read; /* what a reader remembers: the lists that others were based on */
 
-#define PIECES_MAX 65536 /* of one text; cuts behind that are not kept. A hostile body would make millions   \
-	                  */
+#define PIECES_MAX                                                                                           \
+	65536 /* of one text; cuts behind that are not kept. A hostile body would make millions              \
+	       */
 #define FULL_EVERY 32
 
 struct values *values_new(void);

@@ -172,6 +172,18 @@ static int get_list(struct store *st, struct list_id id, unsigned depth, const s
 	return 0;
 }
 
+/* Lines as the strings that they were. */
+static void set_lines(struct span *s, enum attr_key key, struct slice text, const uint32_t *ends, size_t n)
+{
+	struct slice *v = arena_alloc(&s->arena, (n + 1) * sizeof(*v));
+	size_t from = 0, kept = 0;
+
+	for (size_t i = 0; i < n; from = ends[i++])
+		if (ends[i] > from)
+			v[kept++] = slice_of(text.p + from, ends[i] - from - 1);
+	span_set_strs(s, key, v, kept);
+}
+
 /* The text that the list stands for, and its cuts, in the memory of `s`. */
 static int put_together(struct store *st, const struct list *l, enum attr_key key, struct span *s)
 {
@@ -193,7 +205,10 @@ static int put_together(struct store *st, const struct list *l, enum attr_key ke
 	}
 	if (at != l->size)
 		return damaged(st);
-	span_own_pieces(s, key, slice_of(text, at), l->n > 1 ? cuts : NULL, l->n > 1 ? l->n - 1 : 0);
+	if (attr_defs[key].type == ATTR_STRS)
+		set_lines(s, key, slice_of(text, at), cuts, l->n);
+	else
+		span_own_pieces(s, key, slice_of(text, at), l->n > 1 ? cuts : NULL, l->n > 1 ? l->n - 1 : 0);
 	return 0;
 }
 
