@@ -28,6 +28,7 @@ views() { # LEVEL: everything that is shown, in $T/LEVEL.views
 		"$SPANTAP" show --store "$T/$1" --tsv "$id"
 		"$SPANTAP" show --store "$T/$1" --call 1 "$id" || :
 		"$SPANTAP" show --store "$T/$1" --call 1 --json "$id" || :
+		"$SPANTAP" show --store "$T/$1" --call 1 --raw "$id" || :
 	done
 }
 
@@ -36,8 +37,9 @@ leaks=0
 for level in none shape redacted full; do
 	if [ $level = full ]; then level_run full --record "$T/recording"; else level_run $level; fi
 	views $level >"$T/$level.views" 2>&1
+	"$PY" tests/e2e/blocks.py "$T/$level" >"$T/$level.blocks" || fail "$level: its blocks cannot be read"
 	if [ -s "$T/$level.while" ]; then cat "$T/$level.while"; leaks=1; fi
-	"$PY" - "$T/canaries" "$level" "$T/$level"/* "$T/$level.otlp" "$T/$level.err" "$T/$level.views" <<'END' || leaks=1
+	"$PY" - "$T/canaries" "$level" "$T/$level"/* "$T/$level.otlp" "$T/$level.err" "$T/$level.views" "$T/$level.blocks" <<'END' || leaks=1
 import json, sys
 canaries, level, bad = json.load(open(sys.argv[1])), sys.argv[2], 0
 for path in sys.argv[3:]:
@@ -85,7 +87,8 @@ status=0
 "$SPANTAP" run --content full --otlp-content none --store "$T/mixed" --otlp-file "$T/mixed.otlp" -- \
 	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 --prompt 'the word is MARKERmixed' \
 	>/dev/null 2>"$T/err" || fail "status $?"
-grep -q MARKERmixed "$T/mixed"/* || fail "the word is not in the store"
+"$PY" tests/e2e/blocks.py "$T/mixed" >"$T/mixed.blocks"
+grep -q MARKERmixed "$T/mixed"/* "$T/mixed.blocks" || fail "the word is not in the store"
 if grep -q MARKERmixed "$T/mixed.otlp"; then fail "--otlp-content none: the word is in the file"; fi
 
 # spantap traces none of its own processes, not even when it is CMD.
