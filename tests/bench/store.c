@@ -186,20 +186,20 @@ static void write_session(unsigned long calls)
 	remove_dir();
 }
 
-static void write_large(void)
+static void write_large(unsigned long mib)
 {
 	struct buf text = {0};
 	struct span s = make(1, 1, SPAN_CHAT);
 
 	make_dir();
-	add_message(&text, 64u << 20);
+	add_message(&text, mib << 20);
 	struct store *st = open_as(STORE_WRITE);
 	set_messages(&s, buf_slice(&text), NULL, 0);
 	double t0 = now();
 	must(st, store_insert(st, &s));
 	double t1 = now();
 	must(st, store_commit(st));
-	printf("one text of 64 MiB: %.0f ms to insert, %.0f ms to commit\n", (t1 - t0) * 1e3,
+	printf("one text of %lu MiB: %.0f ms to insert, %.0f ms to commit\n", mib, (t1 - t0) * 1e3,
 	       (now() - t1) * 1e3);
 	span_release(&s);
 	store_close(st);
@@ -232,6 +232,23 @@ static void fill(unsigned long spans)
 	store_close(st);
 	printf("%lu spans: %.1f us a span, %.0f bytes a span on disk\n", spans,
 	       (now() - t0) / (double)spans * 1e6, (double)database_size() / (double)spans);
+}
+
+/* In a process of its own, whose peak of memory is printed. */
+static void write_apart(void (*write)(unsigned long n), unsigned long n)
+{
+	struct rusage usage;
+	int status;
+
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		write(n);
+		exit(0);
+	}
+	if (wait4(pid, &status, 0, &usage) != pid || status)
+		exit(1);
+	printf("  peak of the writer: %ld MiB\n", usage.ru_maxrss / 1024);
 }
 
 /* Operations of the product, and plain queries for the same rows. */
@@ -398,10 +415,10 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	n_spans = figure_parameter("SPANS", 1000000);
-	write_session(figure_parameter("CALLS", 200));
-	write_large();
+	write_apart(write_session, figure_parameter("CALLS", 200));
+	write_apart(write_large, 64);
 	make_dir();
-	fill(n_spans);
+	write_apart(fill, n_spans);
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
 		compare(&operations[i], rounds);
 	remove_dir();

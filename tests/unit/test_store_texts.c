@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/store.h"
@@ -640,6 +642,68 @@ static void test_newer_blocks_do_not_lose_their_base(void **state)
 	buf_release(&out);
 }
 
+/* Several readers while spans are written and erased: each sees whole conversations, and no error. */
+static _Noreturn void read_for_ever(void)
+{
+	struct store *st = open_as(STORE_READ);
+
+	for (;;) {
+		struct arena a = {0};
+		struct store_conversation *c;
+		struct store_hit *h;
+		size_t n = 0, n_hits = 0;
+
+		if (store_conversations(st, 5, &a, &c, &n) ||
+		    store_search(st, SLICE("word7919"), 5, &a, &h, &n_hits))
+			_exit(1);
+		for (size_t i = 0; i < n; i++) {
+			struct span *v = NULL;
+			size_t spans = 0;
+
+			if (store_spans(st, c[i].trace, &v, &spans))
+				_exit(2);
+			if (spans && spans != 4) /* none: erased meanwhile */
+				_exit(3);
+			store_spans_free(v, spans);
+		}
+		arena_release(&a);
+	}
+}
+
+static void test_readers(void **state)
+{
+	(void)state;
+	struct store *st = open_as(STORE_WRITE);
+	struct store_limits limits = {.age_ns = 300 * SECOND};
+	struct store_erased sum = {0};
+	struct buf text = {0};
+	pid_t readers[3];
+	int status;
+
+	for (size_t i = 0; i < 3; i++)
+		if ((readers[i] = fork()) == 0)
+			read_for_ever();
+	for (uint32_t trace = 1; trace <= 150; trace++) {
+		for (uint32_t k = 0; k < 3; k++) {
+			buf_clear(&text);
+			for (uint32_t i = 0; i < 100 * (k + 1); i++)
+				buf_addf(&text, "word%u ", (trace + i) * 7919);
+			say(st, trace, 10 * trace + k, buf_str(&text));
+		}
+		finish(st, trace, 10 * trace + 4);
+		assert_int_equal(store_commit(st), 0);
+		retain(st, &limits, (10 * trace + 5) * SECOND, &sum);
+	}
+	assert_true(sum.conversations > 100);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(waitpid(readers[i], &status, WNOHANG), 0); /* none has ended by itself */
+		kill(readers[i], SIGKILL);
+		waitpid(readers[i], &status, 0);
+	}
+	store_close(st);
+	buf_release(&text);
+}
+
 /* Heads and the key */
 
 static void count_head(void *ctx, const struct store_head *h)
@@ -699,6 +763,7 @@ int main(void)
 	    TEST(test_age),
 	    TEST(test_size),
 	    TEST(test_newer_blocks_do_not_lose_their_base),
+	    TEST(test_readers),
 	    TEST(test_heads),
 	};
 
