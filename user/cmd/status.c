@@ -32,8 +32,8 @@ static const char usage[] =
     "               'total', name, number\n"
     "\n"
     "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
-    "was on the wire but no plaintext was seen, or what is captured cannot be written; 4 none runs (the last one's status is\n"
-    "shown); 1 there is no status, 2 wrong options.\n";
+    "was on the wire but no plaintext was seen, or what is captured cannot be written now;\n"
+    "4 none runs (the last one's status is shown); 1 there is no status, 2 wrong options.\n";
 
 #define EXPORTS_SHOWN 16 /* endpoints that were exported to, now or earlier */
 
