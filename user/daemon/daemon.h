@@ -27,7 +27,7 @@ int inspect_main(void);
 int decode_main(void);
 int sink_main(void);
 
-/* MSG_CONF of decode. Descriptors: the link to sink, the journal, then in this order those that apply. */
+/* MSG_CONF of decode. Descriptors: the link to sink, the journal, the heads (kept_heads.h), then in this order those that apply. */
 struct decode_conf {
 	uint8_t instance[16];
 	enum content_level content;

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/drain.h"
+#include "daemon/kept_heads.h"
 #include "daemon/outbox.h"
 #include "daemon/pipeline.h"
 #include "daemon/recording.h"
@@ -31,6 +32,7 @@
 #define BATCH        256  /* records between two looks at the link to sink */
 #define TICK_MS      1000 /* longest sleep: keeps time-outs of the stages going */
 #define SEND_WAIT_MS 20
+#define HEADS_UNSENT_MAX 65536 /* records that wait for sink */
 #define STATUS_NS    1000000000ull /* between two */
 #define JUDGE_MAX    256  /* verdicts that wait for room in the socket; a further one is dropped: its connection stays */
 
@@ -49,6 +51,9 @@ struct decoder_process {
 	size_t n_verdicts;
 	uint64_t status_sent; /* when */
 	struct buf status; /* what was sent */
+	struct buf heads; /* to be kept, not yet sent: records of span/heads.h */
+	uint8_t link_key[32];
+	int heads_fd;
 };
 
 static void on_span(void *ctx, const struct span *s)
@@ -58,7 +63,16 @@ static void on_span(void *ctx, const struct span *s)
 	outbox_add(d->outbox, s);
 }
 
-static const struct span_events span_events = {.span = on_span};
+static void on_head(void *ctx, const struct head_record *h)
+{
+	struct decoder_process *d = ctx;
+
+	if (d->heads.n > HEADS_UNSENT_MAX * HEAD_RECORD_SIZE)
+		buf_clear(&d->heads); /* sink is stuck: later runs know less of what went on */
+	head_encode(&d->heads, h);
+}
+
+static const struct span_events span_events = {.span = on_span, .head = on_head};
 
 static void fail(const char *what, int err)
 {
@@ -78,17 +92,18 @@ static void nonblocking(int fd)
 static void set_up(struct decoder_process *d)
 {
 	static struct msg msg;
-	size_t at = 2;
+	size_t at = 3;
 
 	if (msg_recv(ROLE_SOCKET, &msg) || msg.type != MSG_CONF || msg.payload.n != sizeof(d->conf))
 		exit(EXIT_SPANTAP); /* probe is gone */
 	memcpy(&d->conf, msg.payload.p, sizeof(d->conf));
-	if (msg.n_fds != 2 + (d->conf.from_file ? 1u : 3u) + d->conf.recording)
+	if (msg.n_fds != 3 + (d->conf.from_file ? 1u : 3u) + d->conf.recording)
 		fail("descriptors", EPROTO);
 
 	struct drain_conf dc = {.control = ROLE_SOCKET, .file = -1, .successor = d->conf.generation > 0};
 	memcpy(dc.instance, d->conf.instance, sizeof(dc.instance));
 	d->link = msg.fds[0];
+	d->heads_fd = msg.fds[2];
 	if (d->conf.from_file) {
 		dc.file = msg.fds[at++];
 	} else {
@@ -159,10 +174,28 @@ static bool work(struct decoder_process *d)
 	return n > 0;
 }
 
+static void send_heads(struct decoder_process *d)
+{
+	const size_t most = MSG_MAX / HEAD_RECORD_SIZE * HEAD_RECORD_SIZE;
+	size_t sent = 0;
+
+	while (sent < d->heads.n) {
+		size_t n = d->heads.n - sent < most ? d->heads.n - sent : most;
+
+		if (msg_send(d->link, MSG_HEADS, slice_of(d->heads.p + sent, n), NULL, 0))
+			break;
+		sent += n;
+	}
+	d->heads.n -= sent;
+	memmove(d->heads.p, d->heads.p + sent, d->heads.n);
+}
+
 static void talk_to_sink(struct decoder_process *d)
 {
 	if (!d->link_broken && outbox_work(d->outbox))
 		d->link_broken = true; /* probe says why sink is gone; spans are kept as long as we live */
+	if (!d->link_broken && d->heads.n)
+		send_heads(d);
 }
 
 static void judge(void *ctx, const struct verdict *v)
@@ -266,7 +299,7 @@ static void flush(struct decoder_process *d)
 	bool known = summary(d, &s);
 	int err;
 
-	while (!d->link_broken && !outbox_empty(d->outbox)) {
+	while (!d->link_broken && (!outbox_empty(d->outbox) || d->heads.n)) {
 		struct pollfd fd = {.fd = d->link, .events = POLLIN | (outbox_unsent(d->outbox) ? POLLOUT : 0)};
 
 		poll(&fd, 1, SEND_WAIT_MS);
@@ -281,6 +314,13 @@ static void flush(struct decoder_process *d)
 	}
 }
 
+static void on_known(void *ctx, const struct head_record *h)
+{
+	struct decoder_process *d = ctx;
+
+	pipeline_head(d->pipeline, h);
+}
+
 int decode_main(void)
 {
 	static struct decoder_process d;
@@ -293,13 +333,18 @@ int decode_main(void)
 	mallopt(M_ARENA_MAX, 2); /* else malloc counts the processors, in /sys on some versions */
 	set_up(&d);
 	d.outbox = outbox_new(d.link, d.conf.generation);
-	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, &span_events, &d);
+	int err = kept_heads_key(d.heads_fd, d.link_key);
+	if (err)
+		fail("cannot read what is known of conversations", -err);
+	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, d.link_key, &span_events, &d);
+	kept_heads_read(d.heads_fd, on_known, &d);
+	close(d.heads_fd);
 	if (d.conf.join_traces)
 		pipeline_join_traces(d.pipeline);
 	if (d.conf.llm_only)
 		pipeline_judge(d.pipeline, judge, &d);
 
-	int err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
+	err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
 	if (!err)
 		err = sandbox_enter(SANDBOX_DECODE);
 	if (err)

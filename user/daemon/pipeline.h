@@ -4,12 +4,15 @@
 #define SPANTAP_PIPELINE_H
 
 #include "daemon/verdict.h"
-#include "span/span.h"
+#include "span/heads.h"
 
 struct pipeline;
 
-struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const struct span_events *ev,
-			      void *ctx);
+/* `link_key`: 32 bytes, copied; NULL: random (span_conf). */
+struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const uint8_t *link_key,
+			      const struct span_events *ev, void *ctx);
+/* Before the first record: what an earlier run knew of conversations. */
+void pipeline_head(struct pipeline *p, const struct head_record *h);
 /* Before the first record: turns join the trace of an instrumented client (span/join.h). */
 void pipeline_join_traces(struct pipeline *p);
 /* Verdicts on connections go to `judge` from now on (verdict.h). */

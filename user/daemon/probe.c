@@ -80,7 +80,7 @@ struct probe {
 	struct child decode, sink;
 	struct export_child exports[EXPORT_ENDPOINTS_MAX];
 	int link[2]; /* decode's end, sink's end */
-	int journal_fd, recording_fd, file;
+	int journal_fd, heads_fd, recording_fd, file;
 	struct journal *journal;
 	int signals;
 	sigset_t mask; /* as we were started */
@@ -146,8 +146,8 @@ static int start_decode(struct probe *p)
 				   .join_traces = p->out->join_traces,
 				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
-	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd};
-	size_t n = 2;
+	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd, p->heads_fd};
+	size_t n = 3;
 
 	memcpy(conf.instance, p->out->sink.instance, sizeof(conf.instance));
 	if (conf.from_file) {
@@ -230,6 +230,16 @@ static bool wait_ready(struct probe *p, struct child *c)
 	return false;
 }
 
+/* What sink opened for decode: the heads of conversations, and the recording if there is one. */
+static void take_files(struct probe *p)
+{
+	if (p->heads_fd >= 0)
+		close(p->heads_fd);
+	p->heads_fd = p->msg.n_fds ? p->msg.fds[0] : -1;
+	if (p->msg.n_fds > 1)
+		p->recording_fd = p->msg.fds[1];
+}
+
 static bool start_roles(struct probe *p)
 {
 	int size = LINK_BUFFER, err;
@@ -256,8 +266,7 @@ static bool start_roles(struct probe *p)
 	}
 	if (!wait_ready(p, &p->sink))
 		return false;
-	if (p->msg.n_fds == 1)
-		p->recording_fd = p->msg.fds[0];
+	take_files(p);
 	for (size_t i = 0; i < p->out->n_endpoints; i++) {
 		p->exports[i].child.name = "export";
 		if (role_socket(p->exports[i].child.sock))
@@ -781,6 +790,7 @@ static void probe_init(struct probe *p, const struct outputs *out)
 			    .decode = {.name = "decode"},
 			    .sink = {.name = "sink"},
 			    .journal_fd = -1,
+			    .heads_fd = -1,
 			    .recording_fd = -1,
 			    .file = -1};
 	p->on_sigpipe = signal(SIGPIPE, SIG_IGN);

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "daemon/daemon.h"
+#include "daemon/kept_heads.h"
 #include "jail/message.h"
 #include "jail/sandbox.h"
 #include "jail/spawn.h"
@@ -66,6 +67,8 @@ struct sink_process {
 	bool failing;           /* some exporter is */
 	bool synced;            /* a RESET came: parts before it belong to our predecessor */
 	bool ended;
+	struct store *store; /* NULL: there is none */
+	int heads_fd;        /* kept_heads.h */
 	struct sink_summary summary;
 	struct msg msg;
 };
@@ -400,6 +403,12 @@ static void on_message(struct sink_process *sp)
 		if (sp->synced)
 			on_part(sp, sp->msg.payload);
 		break;
+	case MSG_HEADS:
+		if (!sp->retry_at && kept_heads_add(sp->heads_fd, sp->store, sp->msg.payload) == -EBADMSG)
+			exit(EXIT_SPANTAP);
+		if (!sp->dirty_since)
+			sp->dirty_since = clock_boot_ns();
+		break;
 	case MSG_END:
 		if (sp->msg.payload.n == sizeof(sp->summary))
 			memcpy(&sp->summary, sp->msg.payload.p, sizeof(sp->summary));
@@ -502,6 +511,12 @@ int sink_main(void)
 	if (err)
 		fail("sink: cannot give up its rights");
 	open_exporters(&sp);
+	for (size_t i = 0; i < sp.n_exporters; i++)
+		if (sp.exporters[i].ops == &sink_store)
+			sp.store = sink_store_of(sp.exporters[i].state);
+	sp.heads_fd = kept_heads_create(sp.store);
+	if (sp.heads_fd < 0)
+		fail("sink: cannot hand on what is known of conversations");
 	if (out.record_file)
 		record_fd = open_recording(out.record_file);
 	if (sandbox_enter(SANDBOX_SINK))
@@ -509,7 +524,7 @@ int sink_main(void)
 	fcntl(sp.link, F_SETFL, O_NONBLOCK);
 	fcntl(ROLE_SOCKET, F_SETFL, O_NONBLOCK);
 	if (msg_send(sp.link, MSG_HELLO, (struct slice){0}, NULL, 0) ||
-	    msg_send(ROLE_SOCKET, MSG_READY, (struct slice){0}, &record_fd, record_fd >= 0))
+	    msg_send(ROLE_SOCKET, MSG_READY, (struct slice){0}, (int[]){sp.heads_fd, record_fd}, 1 + (record_fd >= 0)))
 		return EXIT_SPANTAP;
 	if (record_fd >= 0)
 		close(record_fd);

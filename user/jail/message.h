@@ -31,6 +31,7 @@ enum msg_type {
 	MSG_SPAN,      /* struct msg_span, then a part of an encoded span */
 	MSG_ACK,       /* sink -> decode: uint64_t, all spans up to this serial are durable */
 	MSG_HELLO,     /* sink -> decode: a new sink: send again what was not acknowledged */
+	MSG_HEADS,     /* decode -> sink: records of span/heads.h, to be kept */
 };
 
 struct msg_span {

@@ -54,6 +54,9 @@ struct sink_ops {
 	const char *(*error)(void *state);
 };
 
+/* The store that an exporter of sink_store writes to; NULL: none. */
+struct store *sink_store_of(void *state);
+
 extern const struct sink_ops sink_store, sink_otlp_file, sink_tree;
 /* All exporters that `conf` asks for are opened; NULL-terminated table in sinks.c. */
 extern const struct sink_ops *const sinks[];

@@ -149,6 +149,13 @@ static const char *error(void *state)
 	return s ? store_error(s->st) : NULL;
 }
 
+struct store *sink_store_of(void *state)
+{
+	struct store_sink *s = state;
+
+	return s ? s->st : NULL;
+}
+
 const struct sink_ops sink_store = {
     .name = "store",
     .open = open_store,
