@@ -19,19 +19,30 @@
 #define SMALL_MAX   512 /* payload of records that are put together in the thread's memory */
 #define CALLS_DEPTH 4 /* TLS inside TLS inside TLS is the deepest that was ever heard of */
 
+enum call_what {
+	CALL_DATA = 0,     /* passes plaintext */
+	CALL_FLUSH = 1,    /* passes again what was seen before: not counted, and neither are calls within */
+	CALL_INIT = 2,     /* makes a TLS object, its address goes to *n_ptr */
+	CALL_ON_STACK = 3, /* as CALL_DATA, `buf` counted from the upper end of a stack that may move */
+};
+
 struct call {
-	__u64 stack; /* address behind the return address */
+	__u64 stack; /* address behind the return address; of a stack that moves: how far from its upper end, negative */
 	__u64 tls, buf;
 	__u64 n_ptr; /* where an _ex call stores the number of bytes; 0: the return value is it */
 	__u64 ts;
 	__u64 cookie;
 	__u32 dir;
-	__u32 pad;
+	__u32 what; /* enum call_what */
+};
+
+struct call_stack {
+	struct call v[CALLS_DEPTH]; /* outermost first, stack addresses decreasing */
+	__s64 n;
 };
 
 struct thread_calls {
-	struct call v[CALLS_DEPTH]; /* outermost first, stack addresses decreasing */
-	__s64 n;
+	struct call_stack calls;
 	__u64 exec_ts; /* of the process, as in struct followed; 0: not known to be followed */
 	__u32 epoch;   /* control.epoch when that was found out */
 	__u32 pad;
@@ -97,7 +108,7 @@ static __always_inline void thread_calls_forget(void)
 		struct thread_calls *t = thread_calls();
 
 		if (t) {
-			t->n = 0;
+			t->calls.n = 0;
 			t->exec_ts = 0;
 		}
 	} else {
@@ -130,8 +141,8 @@ static __always_inline struct thread_calls *followed_thread(void)
 	return t;
 }
 
-/* The innermost call that the thread is in. */
-static __always_inline const struct call *innermost_call(const struct thread_calls *t)
+/* The innermost call. */
+static __always_inline const struct call *innermost_call(const struct call_stack *t)
 {
 	return t->n ? &t->v[(t->n - 1) & (CALLS_DEPTH - 1)] : NULL;
 }
@@ -141,7 +152,7 @@ static __always_inline const struct call *innermost_call(const struct thread_cal
  * the same direction is the same call under another name, and is not counted
  * twice.  Calls at or below our place on the stack have ended unseen.
  */
-static __always_inline void enter_call(struct thread_calls *t, const struct call *call)
+static __always_inline void enter_call(struct call_stack *t, const struct call *call)
 {
 	__s64 n = t->n, kept = n;
 #pragma unroll
@@ -165,7 +176,7 @@ static __always_inline void enter_call(struct thread_calls *t, const struct call
 }
 
 /* Takes the call back that returns to where `stack` points, valid until the next one; NULL when it is none of ours. */
-static __always_inline const struct call *leave_call(struct thread_calls *t, __u64 stack)
+static __always_inline const struct call *leave_call(struct call_stack *t, __u64 stack)
 {
 	__s64 n = t->n;
 

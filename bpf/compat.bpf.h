@@ -28,8 +28,16 @@
 		}                                                                                                    \
 	} while (0)
 
+/*
+ * Two objects that are linked must not declare the same kfunc (libbpf's linker refuses), but names that differ
+ * behind three underscores mean the same one: each file but the first says which before it includes this.
+ */
+#ifndef KFUNC
+#define KFUNC(name) name
+#endif
+
 /* Linux 6.16, a498ee7576de ("bpf: Implement dynptr copy kfuncs"); weak: called only where the loader found it. */
-extern int bpf_probe_read_user_dynptr(const struct bpf_dynptr *ptr, __u64 offset, __u64 size, const void *user) __ksym __weak;
+extern int KFUNC(bpf_probe_read_user_dynptr)(const struct bpf_dynptr *ptr, __u64 offset, __u64 size, const void *user) __ksym __weak;
 
 /* The name of kernfs_node.parent since Linux 6.15, 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent"). */
 struct kernfs_node___rcu {

@@ -60,7 +60,7 @@ static __always_inline bool emit_exact(struct copy *f)
 	}
 	f->rec.head.size = size;
 	__builtin_memcpy(rec, &f->rec, sizeof(*rec));
-	if (bpf_probe_read_user_dynptr(&record, sizeof(*rec), f->rec.len, (void *)f->buf)) {
+	if (KFUNC(bpf_probe_read_user_dynptr)(&record, sizeof(*rec), f->rec.len, (void *)f->buf)) {
 		rec->flags |= EV_DATA_UNREADABLE;
 		f->lost += f->rec.len;
 		count(EV_COUNT_DATA_UNREADABLE, f->rec.len);

@@ -40,7 +40,17 @@ enum ev_type {
 enum ev_dir { EV_DIR_WRITE = 0, EV_DIR_READ = 1 };
 
 /* The TLS library that carried a connection. */
-enum ev_lib { EV_LIB_UNKNOWN = 0, EV_LIB_OPENSSL = 1, EV_LIB_BORINGSSL = 2 };
+enum ev_lib {
+	EV_LIB_UNKNOWN = 0,
+	EV_LIB_OPENSSL = 1,
+	EV_LIB_BORINGSSL = 2,
+	EV_LIB_GNUTLS = 16,
+	EV_LIB_GO = 17, /* crypto/tls */
+	EV_LIB_NSS = 18,
+	EV_LIB_MBEDTLS = 19,
+	EV_LIB_WOLFSSL = 20,
+	EV_LIB_S2N = 21,
+};
 
 #define EV_FRAGMENT_MAX 16384 /* payload bytes of one EV_DATA */
 #define EV_ARGV_MAX 16384     /* argv bytes of one EV_EXEC */

@@ -10,6 +10,7 @@
  */
 #include <asm/unistd.h>
 #include "calls.bpf.h"
+#include "goroutines.bpf.h"
 #include "conns.bpf.h"
 #include "compat.bpf.h"
 
@@ -102,8 +103,10 @@ int BPF_PROG(on_tcp_read, struct sock *sk)
 		return 0;
 
 	struct thread_calls *t = thread_calls();
-	const struct call *call = t ? innermost_call(t) : NULL;
+	const struct call *call = t ? innermost_call(&t->calls) : NULL;
 	struct socket_ends ends;
+	if (!call && control.goroutines)
+		call = call_of_goroutine(user_registers());
 	if (call) {
 		read_ends(sk, &ends);
 		conn_on_socket(call->tls, &ends);

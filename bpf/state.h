@@ -25,6 +25,12 @@ struct conn_key {
 	__u64 tgid;
 };
 
+/* Map "goroutines". */
+struct goroutine_key {
+	__u64 g; /* address of its struct g */
+	__u64 tgid;
+};
+
 /* The two ends of a socket; ports and addresses in network byte order. */
 struct socket_ends {
 	__u16 family, local_port, port, pad;
@@ -68,16 +74,21 @@ struct select_key {
  */
 #define COOKIE_LIB(c)      ((__u32)((c) & 0xff))              /* enum ev_lib */
 #define COOKIE_DIR(c)      ((__u32)((c) >> 8 & 1))            /* enum ev_dir */
-#define COOKIE_SHAPE(c)    ((__u32)((c) >> 9 & 3))            /* enum call_shape */
+#define COOKIE_SHAPE(c)    ((__u32)((c) >> 12 & 15))          /* enum call_shape */
 #define COOKIE_BEHIND_CALL (1ull << 11) /* a return that is read behind a call of the function, not at its `ret` */
 #define COOKIE_ATTACHED(c) (((c) >> 16) * 1000)               /* boot ns; 0: before the first use */
 #define COOKIE(lib, dir, shape, attached_ns)                                                                         \
-	((__u64)(lib) | (__u64)(dir) << 8 | (__u64)(shape) << 9 | (__u64)((attached_ns) / 1000) << 16)
+	((__u64)(lib) | (__u64)(dir) << 8 | (__u64)(shape) << 12 | (__u64)((attached_ns) / 1000) << 16)
+
+#define PEEK_FLAG 2 /* PR_MSG_PEEK of NSPR, prio.h */
 
 enum call_shape {
 	SHAPE_PLAIN = 0, /* (tls, buf, num): the return value is the number of bytes */
 	SHAPE_EX = 1,    /* (tls, buf, num, *n) */
 	SHAPE_EX2 = 2,   /* (tls, buf, num, flags, *n) */
+	SHAPE_FLUSH = 3, /* (tls): sends what earlier calls have handed over */
+	SHAPE_FLAGS = 5, /* (tls, buf, num, flags): with PEEK_FLAG nothing is taken */
+	SHAPE_INIT = 4,  /* (*tls): makes a TLS object; the return value 0 means that it did */
 };
 
 /*
@@ -128,6 +139,8 @@ struct control {
 	__u32 select;      /* look at every exec: map "selected" has entries */
 	__u32 ask;         /* tell user space about every exec of a process that is not followed */
 	__u32 epoch;       /* goes up whenever a process is let go that was followed */
+	__u32 goroutines;  /* probes are on a Go program: map "goroutines" has entries */
+	__u32 pad;
 	__u64 attached_ts; /* without cookies: when a library was last attached that a followed process used already */
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
- * tls.bpf.c - the plaintext side of OpenSSL and its kin.
+ * tls.bpf.c - the plaintext side of OpenSSL, and of every library with calls of its form.
  *
  *   int SSL_write(SSL *, const void *buf, int num)                    returns bytes written, <= 0 none
  *   int SSL_write_ex(SSL *, const void *buf, size_t num, size_t *n)   returns 1 and *n, or 0
  *   (the same for SSL_read)                                           OpenSSL 3.0, SSL_write(3), SSL_read(3)
  *   ssl_write_internal has the form of SSL_write_ex, since 3.2 with flags before the last argument (_ex2);
  *   ssl_read_internal that of SSL_read_ex
+ *   ssize_t gnutls_record_send(gnutls_session_t, const void *, size_t), PRInt32 ssl_Write(PRFileDesc *, ...),
+ *   mbedtls_ssl_write, wolfSSL_write, s2n_send have the form of SSL_write
  *
  * Entry keeps the arguments, return decides: a non-blocking call that failed is
  * repeated with the same buffer, so only what the return value (or *n) admits
@@ -18,9 +20,7 @@
  * Returns come from a return probe, from probes on the function's `ret`
  * instructions (return_by_ret), or from the same session link as the entry.
  */
-#include "calls.bpf.h"
-#include "conns.bpf.h"
-#include "copy.bpf.h"
+#include "plaintext.bpf.h"
 
 /* The return programs sit on `ret` instructions: return probes would kill sandboxed programs on this host. */
 const volatile bool return_by_ret = false;
@@ -28,79 +28,8 @@ const volatile bool return_by_ret = false;
 NO_PROGRAMS(no_program);
 NO_PROGRAMS(no_session_program);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LLM_NAMES_MAX);
-	__type(key, __u64);
-	__type(value, __u32);
-} llm_names SEC(".maps");
-
-/*
- * Whether what begins here, `n` bytes long, is a request that may be an LLM
- * call: a request line whose target ends (before its query) with a name on the
- * list, or with `any` any request line.  A target longer than is looked at counts.
- * Not static: the verifier then looks at it once, not once for each path to it.
- */
-__noinline int is_llm_request(__u64 buf, __u64 n, bool any)
-{
-	struct thread_calls *t = thread_calls();
-	__u64 hash = LLM_NAME_SEED, before = LLM_NAME_SEED; /* of the segment, of the one before it */
-	int spaces = 0;
-
-	if (!t)
-		return true;
-	char *line = t->line;
-	if (n > REQUEST_LOOK)
-		n = REQUEST_LOOK;
-	__builtin_memset(line, 0, REQUEST_LOOK);
-	barrier_var(n);
-	if (n > REQUEST_LOOK || bpf_probe_read_user(line, n, (void *)buf))
-		return true;
-	if (line[0] < 'A' || line[0] > 'Z')
-		return false;
-	for (__u32 i = 0; i < REQUEST_LOOK; i++) {
-		unsigned char c = line[i];
-
-		if (c == 0)
-			return i > 0 && spaces; /* shorter than a request line: the rest may be in the next write */
-		if (!spaces) {
-			if (c == ' ')
-				spaces = 1;
-			else if (c < 'A' || c > 'Z')
-				return false;
-		} else if (c == ' ' || c == '?') {
-			if (hash == LLM_NAME_SEED)
-				hash = before; /* the target ends with a slash */
-			return any || bpf_map_lookup_elem(&llm_names, &hash);
-		} else if (c == '/' || c == ':') {
-			before = hash;
-			hash = LLM_NAME_SEED;
-		} else {
-			hash = (hash ^ c) * LLM_NAME_PRIME;
-		}
-	}
-	return spaces;
-}
-
-/* Bytes of an ignored connection. True: they begin a request that resumes it, as *c from now on. */
-static __always_inline bool resume(struct conn_state **c, const struct call *call, __u64 n, __u64 ts)
-{
-	struct conn_state *old = *c;
-	__u32 flags = old->flags, dir = call->dir & 1;
-	__u32 request_dir = flags & EV_CONN_SERVER ? EV_DIR_READ : EV_DIR_WRITE;
-
-	if (!(flags & EV_CONN_FINAL) && dir == request_dir && is_llm_request(call->buf, n, flags & EV_CONN_ANY)) {
-		struct ev_proc proc = old->proc;
-
-		*c = begin_generation(&proc, call->tls, old, old->lib, EV_CONN_RESUMED, ts);
-		return *c != NULL;
-	}
-	old->ignored[dir] += n;
-	count(EV_COUNT_IGNORED, n);
-	return false;
-}
-
-static __always_inline int on_entry(struct pt_regs *ctx, struct thread_calls *t, __u64 cookie, __u32 dir, __u64 n_ptr)
+static __always_inline int on_entry(struct pt_regs *ctx, struct thread_calls *t, __u64 cookie, __u32 dir, __u64 n_ptr,
+				    __u32 what)
 {
 	struct call call = {
 	    .stack = PT_REGS_SP(ctx) + RETURN_ADDRESS_SIZE,
@@ -110,22 +39,37 @@ static __always_inline int on_entry(struct pt_regs *ctx, struct thread_calls *t,
 	    .ts = dir == EV_DIR_WRITE ? bpf_ktime_get_boot_ns() : 0, /* a read counts when it returns */
 	    .cookie = cookie,
 	    .dir = dir,
+	    .what = what,
 	};
 
-	enter_call(t, &call);
+	enter_call(&t->calls, &call);
+	return 0;
+}
+
+/* int gnutls_init(gnutls_session_t *, unsigned flags), at its return: as SSL_new. */
+static __always_inline int on_init(const struct call *call, __s64 ret)
+{
+	struct followed *f = follow_current();
+	__u64 tls = 0;
+
+	if (!f || ret || bpf_probe_read_user(&tls, sizeof(tls), (void *)call->n_ptr) || !tls)
+		return 0;
+	begin_generation(&f->proc, tls, conn_find(f->proc.tgid, tls), COOKIE_LIB(call->cookie), 0, bpf_ktime_get_boot_ns());
 	return 0;
 }
 
 static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const bool loop)
 {
 	struct thread_calls *t = thread_calls();
-	const struct call *call = t ? leave_call(t, stack) : NULL;
+	const struct call *call = t ? leave_call(&t->calls, stack) : NULL;
 
-	if (!call || control.stop)
+	if (!call || control.stop || call->what == CALL_FLUSH)
 		return 0;
 
 	__s64 ret = (int)PT_REGS_RC(ctx);
 	__u64 n = ret;
+	if (call->what == CALL_INIT)
+		return on_init(call, ret);
 	if (ret <= 0)
 		return 0;
 	if (call->n_ptr && bpf_probe_read_user(&n, sizeof(n), (void *)call->n_ptr)) {
@@ -134,39 +78,9 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const boo
 	}
 	if (n == 0)
 		return 0;
-
-	__u32 dir = call->dir & 1;
-	__u64 ts = dir == EV_DIR_WRITE ? call->ts : bpf_ktime_get_boot_ns();
-	struct conn_state *c = connection(call->tls, call->cookie, t->exec_ts, ts);
-	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, call, n, ts)))
-		return 0;
-
-	__u16 flags = 0;
-	if (c->flags & EV_CONN_LATE)
-		flags |= EV_DATA_LATE;
-	if (c->flags & EV_CONN_RESUMED)
-		flags |= EV_DATA_RESUMED;
-	struct copy copy = {
-	    .rec = {.head = {.type = EV_DATA, .ts = ts},
-		    .conn = conn_id(c, call->tls),
-		    .offset = c->produced[dir],
-		    .seq = c->seq[dir],
-		    .dir = dir,
-		    .lib = c->lib,
-		    .flags = flags,
-		    .tid = (__u32)bpf_get_current_pid_tgid()},
-	    .buf = call->buf,
-	    .left = n,
-	};
-	copy_call(t, &copy, loop);
-	c->produced[dir] += n;
-	c->lost[dir] += copy.lost;
-	c->seq[dir] = copy.rec.seq;
+	emit_plaintext(t, call, n, loop);
 	return 0;
 }
-
-/* Without cookies the library is not known, and returns are read at `ret` instructions only. */
-const volatile bool has_cookies = false;
 
 /* Where the stack pointer is after the return: it has still to come when the program sits on a `ret`. */
 static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
@@ -184,7 +98,13 @@ static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, struct thread
 	__u64 ex = PT_REGS_PARM4(ctx), ex2 = PT_REGS_PARM5(ctx);
 	__u32 shape = COOKIE_SHAPE(cookie);
 
-	return on_entry(ctx, t, cookie, COOKIE_DIR(cookie), shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : 0);
+	__u64 object = PT_REGS_PARM1(ctx);
+	__u64 n_ptr = shape == SHAPE_EX ? ex : shape == SHAPE_EX2 ? ex2 : shape == SHAPE_INIT ? object : 0;
+	__u32 what = shape == SHAPE_FLUSH ? CALL_FLUSH : shape == SHAPE_INIT ? CALL_INIT : CALL_DATA;
+
+	if (shape == SHAPE_FLAGS && ex & PEEK_FLAG)
+		return 0;
+	return on_entry(ctx, t, cookie, COOKIE_DIR(cookie), n_ptr, what);
 }
 
 SEC("uprobe")
@@ -228,7 +148,7 @@ int tls_write(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct thread_calls *t = followed_thread();
 
-	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, 0) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, 0, CALL_DATA) : 0;
 }
 
 SEC("uprobe")
@@ -237,7 +157,7 @@ int tls_write_ex(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct thread_calls *t = followed_thread();
 
-	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM4(ctx), CALL_DATA) : 0;
 }
 
 SEC("uprobe")
@@ -246,7 +166,7 @@ int tls_write_ex2(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct thread_calls *t = followed_thread();
 
-	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM5(ctx), CALL_DATA) : 0;
 }
 
 SEC("uprobe")
@@ -255,7 +175,7 @@ int tls_read(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct thread_calls *t = followed_thread();
 
-	return t ? on_entry(ctx, t, 0, EV_DIR_READ, 0) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_READ, 0, CALL_DATA) : 0;
 }
 
 SEC("uprobe")
@@ -264,7 +184,34 @@ int tls_read_ex(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct thread_calls *t = followed_thread();
 
-	return t ? on_entry(ctx, t, 0, EV_DIR_READ, PT_REGS_PARM4(ctx)) : 0;
+	return t ? on_entry(ctx, t, 0, EV_DIR_READ, PT_REGS_PARM4(ctx), CALL_DATA) : 0;
+}
+
+SEC("uprobe")
+int tls_read_flags(struct pt_regs *ctx)
+{
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct thread_calls *t = followed_thread();
+
+	return t && !(PT_REGS_PARM4(ctx) & PEEK_FLAG) ? on_entry(ctx, t, 0, EV_DIR_READ, 0, CALL_DATA) : 0;
+}
+
+SEC("uprobe")
+int tls_flush(struct pt_regs *ctx)
+{
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct thread_calls *t = followed_thread();
+
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, 0, CALL_FLUSH) : 0;
+}
+
+SEC("uprobe")
+int tls_init(struct pt_regs *ctx)
+{
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct thread_calls *t = followed_thread();
+
+	return t ? on_entry(ctx, t, 0, EV_DIR_WRITE, PT_REGS_PARM1(ctx), CALL_INIT) : 0;
 }
 
 SEC("uprobe")
@@ -291,6 +238,20 @@ int tls_new(struct pt_regs *ctx)
 	return 0;
 }
 
+/* int mbedtls_ssl_setup(mbedtls_ssl_context *, const mbedtls_ssl_config *): the object, which the program made, is set up. */
+SEC("uprobe")
+int tls_begin(struct pt_regs *ctx)
+{
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+	__u64 tls = PT_REGS_PARM1(ctx);
+
+	if (f)
+		begin_generation(&f->proc, tls, conn_find(f->proc.tgid, tls),
+				 has_cookies ? COOKIE_LIB(bpf_get_attach_cookie(ctx)) : EV_LIB_UNKNOWN, 0, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
 /* int SSL_clear(SSL *): the object is made ready for another connection. SSL_new calls it too, before it is known here. */
 SEC("uprobe")
 int tls_clear(struct pt_regs *ctx)
@@ -312,19 +273,8 @@ int tls_free(struct pt_regs *ctx)
 	NO_PRIVATE_STACK(ctx, no_program);
 	struct followed *f = follow_current();
 
-	if (!f)
-		return 0;
-	struct conn_key key = {.tls = PT_REGS_PARM1(ctx), .tgid = f->proc.tgid};
-	struct conn_state *c = bpf_map_lookup_elem(&conns, &key);
-	if (!c || (c->flags & EV_CONN_FREED))
-		return 0;
-	if (close_generation(c, key.tls, bpf_ktime_get_boot_ns())) {
-		bpf_map_delete_elem(&conns, &key);
-	} else {
-		/* The sweep of user space reports and removes it. */
-		c->flags |= EV_CONN_FREED;
-		count(EV_COUNT_LIFE_LOST, 1);
-	}
+	if (f)
+		end_connection(f->proc.tgid, PT_REGS_PARM1(ctx));
 	return 0;
 }
 

@@ -238,13 +238,13 @@ static void a_version_is_told_with_its_day(void **state)
 	}
 
 	char io[VERSION_SIZE] = "";
-	version_of_interface("OPENSSL_3.0.0", io);
-	version_of_interface("OPENSSL_3.10.0", io);
-	version_of_interface("OPENSSL_3.5.0", io);
-	version_of_interface("GLIBC_2.34", io);
+	version_of_interface("OPENSSL_", "OPENSSL_3.0.0", io);
+	version_of_interface("OPENSSL_", "OPENSSL_3.10.0", io);
+	version_of_interface("OPENSSL_", "OPENSSL_3.5.0", io);
+	version_of_interface("OPENSSL_", "GLIBC_2.34", io);
 	assert_string_equal(io, "3.10");
 	io[0] = '\0';
-	version_of_interface("OPENSSL_1_1_1a", io);
+	version_of_interface("OPENSSL_", "OPENSSL_1_1_1a", io);
 	assert_string_equal(io, "1.1");
 }
 

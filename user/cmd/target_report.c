@@ -30,7 +30,7 @@ static void add_library(struct buf *out, const struct target *t)
 /* The first of the functions that data passes through with this bit; TARGET_FUNCS: none. */
 static int first_of(const struct target *t, uint32_t bits)
 {
-	for (int f = 0; f < TARGET_NEW; f++)
+	for (int f = 0; f < TARGET_FLUSH; f++)
 		if (t->offset[f] && bits & 1u << f)
 			return f;
 	return TARGET_FUNCS;
@@ -39,7 +39,11 @@ static int first_of(const struct target *t, uint32_t bits)
 /* Whether each read and write costs the traced process one trap or a single step more (target/site.h). */
 static void add_site(struct buf *out, const struct target *t)
 {
-	if (t->internal)
+	if (!target_has_probes(t))
+		buf_addf(out, "not captured: %s", target_why_text((enum target_why)t->why_public));
+	else if (t->why_public == TARGET_WHY_RET_STEPPED)
+		buf_addf(out, "slow site: %s", target_why_text((enum target_why)t->why_public));
+	else if (t->internal)
 		buf_adds(out, "fast site in the function that SSL_write and SSL_write_ex share");
 	else if (target_is_slow(t))
 		buf_addf(out, "slow site: the first instruction of %s is single-stepped (%s), %s",
@@ -54,7 +58,7 @@ static void add_returns(struct buf *out, const struct target *t)
 {
 	unsigned n = 0;
 
-	for (int f = 0; f < TARGET_NEW; f++) {
+	for (int f = 0; f < TARGET_FLUSH; f++) {
 		if (t->offset[f] && !t->n_ret[f]) {
 			buf_addf(out, "no return sites in %s: %s", target_func_name(t, (enum target_func)f),
 			         target_why_text((enum target_why)t->ret_why[f]));
@@ -69,7 +73,7 @@ void target_report_line(struct buf *out, const char *path, const struct target *
 {
 	if (!t->err && !t->lib)
 		return;
-	buf_adds(out, t->err ? "  FAIL " : "  ok   ");
+	buf_adds(out, t->err || !target_has_probes(t) ? "  FAIL " : "  ok   ");
 	add_path(out, path);
 	if (t->err) {
 		buf_addf(out, ": %s\n", strerror(-t->err));
@@ -79,20 +83,26 @@ void target_report_line(struct buf *out, const char *path, const struct target *
 	add_library(out, t);
 	buf_adds(out, "\n         ");
 	add_site(out, t);
-	buf_adds(out, "; ");
-	add_returns(out, t);
-	buf_adds(out, t->offset[TARGET_FREE] ? "\n" : "; no SSL_free: connections end with their process\n");
+	if (target_has_probes(t)) {
+		buf_adds(out, "; ");
+		add_returns(out, t);
+		if (!t->offset[TARGET_FREE])
+			buf_adds(out, "; no SSL_free: connections end with their process");
+	}
+	buf_addc(out, '\n');
 }
 
 static void add_function(struct buf *out, const struct target *t, int f)
 {
 	/* The internal functions have no names in the file: what they share is the form of this public one.
 	 */
-	const char *of = t->internal && f < TARGET_NEW ? "inside " : "";
+	const char *of = t->internal && f < TARGET_FLUSH ? "inside " : "";
 
 	buf_addf(out, "  %s%-*s at %#" PRIx64 ", %s, %s", of, 24 - (int)strlen(of),
 	         target_func_name(t, (enum target_func)f), t->offset[f], t->insn[f],
-	         t->slow & 1u << f ? "single-stepped" : "simulated");
+	         t->why_public == TARGET_WHY_RET_STEPPED ? "simulated"
+	         : t->slow & 1u << f                     ? "single-stepped"
+	                                                 : "simulated");
 	if (t->nested & 1u << f)
 		buf_adds(out, ", calls another one");
 	buf_addc(out, '\n');

@@ -155,11 +155,11 @@ static void place(struct plan *plan, struct loader_program program, bool at_retu
 /* Where a function returns: a return probe, or without them every place at which it does. */
 static int place_return(struct plan *plan, const struct loader *l, const struct target *t, int func, uint64_t cookie)
 {
-	struct loader_program program = loader_return(l, func);
+	struct loader_program program = loader_return(l, t->lib, func);
 
 	if (program.fd < 0)
 		return 0;
-	if (loader_caps(l) & LOADER_RETURN_PROBE) {
+	if (loader_caps(l) & LOADER_RETURN_PROBE && t->lib != EV_LIB_GO) {
 		place(plan, program, true, t->offset[func], cookie);
 		return 0;
 	}
@@ -175,20 +175,24 @@ static int place_return(struct plan *plan, const struct loader *l, const struct 
 static int attach(struct attacher *a, struct file *f, int fd, const struct target *t, uint64_t attached)
 {
 	struct plan *plan = xcalloc(1, sizeof(*plan));
+	bool returns[TARGET_FUNCS];
 	char path[64];
 	int err = 0;
 
+	if (!target_has_probes(t))
+		err = -EOPNOTSUPP;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	/* The returns first: an entry without its return would be counted as a call that did not return. */
 	for (int func = 0; func < TARGET_FUNCS; func++) {
 		int e = t->offset[func] ? place_return(plan, a->loader, t, func, loader_cookie(func, t->lib, attached)) : 0;
 
-		if (e && func != TARGET_NEW)
+		if (e && func <= TARGET_FLUSH)
 			err = e;
+		returns[func] = !e;
 	}
 	for (int func = 0; !err && func < TARGET_FUNCS; func++)
-		if (t->offset[func])
-			place(plan, loader_entry(a->loader, func), false, t->offset[func], loader_cookie(func, t->lib, attached));
+		if (t->offset[func] && returns[func])
+			place(plan, loader_entry(a->loader, t->lib, func), false, t->offset[func], loader_cookie(func, t->lib, attached));
 	for (size_t i = 0; !err && i < plan->n; i++) {
 		const struct placement *p = &plan->v[i];
 
@@ -207,9 +211,12 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 	return err;
 }
 
-static const char *reason(int err)
+const char *file_reason(const struct file *f)
 {
-	return err == -EOPNOTSUPP ? "it cannot be told where its functions return" : strerror(-err);
+	if (f->err != -EOPNOTSUPP || !f->target)
+		return strerror(-f->err);
+	return target_has_probes(f->target) ? "it cannot be told where its functions return"
+	                                    : target_why_text((enum target_why)f->target->why_public);
 }
 
 /* Asks what is in it, once in the life of the file. 0, or -errno: it is not known. */
@@ -230,6 +237,12 @@ static int look_into(struct attacher *a, struct file *f, int fd)
 	return 0;
 }
 
+/* Whether a connection's beginning is seen before its first byte. */
+static bool sees_beginnings(const struct target *t)
+{
+	return t->offset[TARGET_NEW] || t->offset[TARGET_INIT] || t->offset[TARGET_BEGIN];
+}
+
 /* Places the probes on a file that has a TLS library. */
 static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 {
@@ -237,11 +250,13 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	const struct target *t = f->target;
 
 	/* Placing takes time too, on a busy host much: where SSL_new is seen, a connection proves by it that it is whole. */
-	f->attached = delay > ATTACH_IN_TIME_NS || (since && t->offset[TARGET_NEW]) ? now : 0;
+	f->attached = delay > ATTACH_IN_TIME_NS || (since && sees_beginnings(t)) ? now : 0;
+	if (t->lib == EV_LIB_GO)
+		loader_attached_go(a->loader);
 	f->err = attach(a, f, fd, t, f->attached);
 	if (f->err) {
 		a->stats.failed++;
-		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", f->name, reason(f->err));
+		snprintf(a->error, sizeof(a->error), "cannot probe %.150s: %s", f->name, file_reason(f));
 		return f->err;
 	}
 	f->on = true;

@@ -50,6 +50,8 @@ struct files *attacher_files(struct attacher *a);
 /* What the inspect role says of a file; ret->err tells why it cannot. */
 void attacher_inspect(struct attacher *a, const char *path, struct target *ret);
 const struct attach_stats *attacher_stats(const struct attacher *a);
+/* Why there are no probes on a file whose `err` says so. */
+const char *file_reason(const struct file *f);
 /* Why the latest attachment failed, "" when none did. */
 const char *attacher_error(const struct attacher *a);
 

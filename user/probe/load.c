@@ -96,13 +96,17 @@ static void choose_programs(struct loader *l)
 	struct spantap_bpf *b = l->bpf;
 	bool loop = l->caps & LOADER_LOOP, session = l->caps & LOADER_SESSION;
 	struct bpf_program *const old[] = {b->progs.tls_write, b->progs.tls_write_ex, b->progs.tls_write_ex2,
-					   b->progs.tls_read,  b->progs.tls_read_ex,  b->progs.tls_leave_no_loop};
+					   b->progs.tls_read,  b->progs.tls_read_ex,  b->progs.tls_leave_no_loop,
+					   b->progs.tls_flush, b->progs.tls_init,     b->progs.tls_read_flags, b->progs.go_write,
+					   b->progs.go_read,   b->progs.go_leave_no_loop};
 
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
 		bpf_program__set_autoload(old[i], !loop);
 	bpf_program__set_autoload(b->progs.tls_session, session);
 	bpf_program__set_autoload(b->progs.tls_enter, loop && !session);
 	bpf_program__set_autoload(b->progs.tls_leave, loop && !session);
+	bpf_program__set_autoload(b->progs.go_enter, loop);
+	bpf_program__set_autoload(b->progs.go_leave, loop);
 	bpf_map__set_autocreate(loop ? b->maps.calls_hash : b->maps.calls, false);
 }
 
@@ -270,49 +274,71 @@ static struct loader_program program(const struct loader *l, const struct bpf_pr
 	return (struct loader_program){.fd = bpf_program__fd(prog), .kind = kind_of(l, prog)};
 }
 
-static bool transfers(int func)
+/* Whether entry and return of a function belong together. */
+static bool is_call(int func)
 {
-	return func == TARGET_WRITE || func == TARGET_WRITE_EX || func == TARGET_WRITE_EX2 || func == TARGET_READ ||
-	       func == TARGET_READ_EX;
+	return func < TARGET_NEW;
 }
 
-struct loader_program loader_entry(const struct loader *l, int func)
+static struct bpf_program *go_entry(const struct loader *l, int func)
+{
+	const struct spantap_bpf *b = l->bpf;
+
+	if (target_writes(func) || target_reads(func))
+		return l->caps & LOADER_LOOP ? b->progs.go_enter : target_writes(func) ? b->progs.go_write : b->progs.go_read;
+	return func == TARGET_BEGIN || func == TARGET_BEGIN2 ? b->progs.go_handshake
+	       : func == TARGET_FREE                         ? b->progs.go_close
+							     : NULL;
+}
+
+struct loader_program loader_entry(const struct loader *l, uint32_t lib, int func)
 {
 	const struct spantap_bpf *b = l->bpf;
 	struct bpf_program *const by_func[TARGET_FUNCS] = {
 	    [TARGET_WRITE] = b->progs.tls_write,         [TARGET_WRITE_EX] = b->progs.tls_write_ex,
-	    [TARGET_WRITE_EX2] = b->progs.tls_write_ex2, [TARGET_READ] = b->progs.tls_read,
-	    [TARGET_READ_EX] = b->progs.tls_read_ex,     [TARGET_FREE] = b->progs.tls_free,
+	    [TARGET_WRITE_EX2] = b->progs.tls_write_ex2, [TARGET_WRITE2] = b->progs.tls_write,
+	    [TARGET_READ] = b->progs.tls_read,           [TARGET_READ_EX] = b->progs.tls_read_ex,
+	    [TARGET_READ2] = b->progs.tls_read,          [TARGET_READ_FLAGS] = b->progs.tls_read_flags, [TARGET_FLUSH] = b->progs.tls_flush,
+	    [TARGET_INIT] = b->progs.tls_init,           [TARGET_FREE] = b->progs.tls_free,
 	    [TARGET_CTRL] = b->progs.tls_ctrl,           [TARGET_SNI] = b->progs.tls_sni,
-	    [TARGET_CLEAR] = b->progs.tls_clear,
+	    [TARGET_CLEAR] = b->progs.tls_clear,         [TARGET_BEGIN] = b->progs.tls_begin,
+	    [TARGET_BEGIN2] = b->progs.tls_begin,
 	};
 
-	if (transfers(func) && l->caps & LOADER_SESSION)
+	if (lib == EV_LIB_GO)
+		return program(l, go_entry(l, func));
+	if (is_call(func) && l->caps & LOADER_SESSION)
 		return program(l, b->progs.tls_session);
-	if (transfers(func) && l->caps & LOADER_LOOP)
+	if (is_call(func) && l->caps & LOADER_LOOP)
 		return program(l, b->progs.tls_enter);
 	return program(l, by_func[func]);
 }
 
-struct loader_program loader_return(const struct loader *l, int func)
+struct loader_program loader_return(const struct loader *l, uint32_t lib, int func)
 {
 	const struct spantap_bpf *b = l->bpf;
 
 	if (func == TARGET_NEW)
 		return program(l, b->progs.tls_new);
-	if (!transfers(func) || l->caps & LOADER_SESSION)
+	if (!is_call(func))
+		return program(l, NULL);
+	if (lib == EV_LIB_GO)
+		return program(l, l->caps & LOADER_LOOP ? b->progs.go_leave : b->progs.go_leave_no_loop);
+	if (l->caps & LOADER_SESSION)
 		return program(l, NULL);
 	return program(l, l->caps & LOADER_LOOP ? b->progs.tls_leave : b->progs.tls_leave_no_loop);
 }
 
 uint64_t loader_cookie(int func, uint32_t lib, uint64_t attached)
 {
-	uint32_t dir = func == TARGET_READ || func == TARGET_READ_EX ? EV_DIR_READ : EV_DIR_WRITE;
 	uint32_t shape = func == TARGET_WRITE_EX || func == TARGET_READ_EX ? SHAPE_EX
 			 : func == TARGET_WRITE_EX2                         ? SHAPE_EX2
+			 : func == TARGET_READ_FLAGS                        ? SHAPE_FLAGS
+			 : func == TARGET_FLUSH                             ? SHAPE_FLUSH
+			 : func == TARGET_INIT                              ? SHAPE_INIT
 									    : SHAPE_PLAIN;
 
-	return COOKIE(lib, dir, shape, attached);
+	return COOKIE(lib, target_reads(func) ? EV_DIR_READ : EV_DIR_WRITE, shape, attached);
 }
 
 /* --- which processes --- */
@@ -427,6 +453,11 @@ const struct self *loader_self(const struct loader *l)
 	return &l->bpf->bss->self;
 }
 
+void loader_attached_go(struct loader *l)
+{
+	l->bpf->bss->control.goroutines = 1;
+}
+
 void loader_attached_late(struct loader *l)
 {
 	l->bpf->bss->control.attached_ts = clock_boot_ns();
@@ -492,11 +523,26 @@ static void sweep_one(void *ctx, const void *entry)
 		bpf_map_delete_elem(conns, &key);
 }
 
+/* Those of processes that have ended: nobody else takes them away. */
+static void sweep_goroutine(void *ctx, const void *entry)
+{
+	const struct loader *l = ctx;
+	struct goroutine_key key;
+	struct followed f;
+
+	memcpy(&key, entry, sizeof(key));
+	__u32 tgid = (__u32)key.tgid;
+	if (bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &tgid, &f))
+		bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.goroutines), &key);
+}
+
 int loader_sweep(struct loader *l, enum sweep which, loader_emit emit, void *ctx)
 {
 	struct sweep_state s = {.loader = l, .which = which, .emit = emit, .ctx = ctx};
 
 	each_entry(l->bpf->maps.conns, sizeof(struct conn_key), sweep_one, &s);
+	if (l->bpf->bss->control.goroutines)
+		each_entry(l->bpf->maps.goroutines, sizeof(struct goroutine_key), sweep_goroutine, l);
 	return s.err;
 }
 

@@ -54,9 +54,9 @@ struct loader_program {
 	enum uprobe_kind kind;
 };
 
-struct loader_program loader_entry(const struct loader *l, int func);
-/* LOADER_RETURN_PROBE: at return probes; else at the function's `ret` instructions. */
-struct loader_program loader_return(const struct loader *l, int func);
+struct loader_program loader_entry(const struct loader *l, uint32_t lib, int func);
+/* LOADER_RETURN_PROBE: at return probes; else, and with EV_LIB_GO, at the function's `ret` instructions. */
+struct loader_program loader_return(const struct loader *l, uint32_t lib, int func);
 /* The cookie of both. `attached`: boot ns, 0: before its first use. Only with LOADER_COOKIES. */
 uint64_t loader_cookie(int func, uint32_t lib, uint64_t attached);
 
@@ -83,6 +83,7 @@ void loader_ask(struct loader *l);
 const struct self *loader_self(const struct loader *l);
 
 void loader_attached_late(struct loader *l); /* without LOADER_COOKIES: a library just now, that was in use before */
+void loader_attached_go(struct loader *l);   /* a Go program, now or soon */
 void loader_stop(struct loader *l);     /* record nothing more; cheap and at once */
 
 /* --- connections --- */

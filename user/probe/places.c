@@ -14,10 +14,11 @@
 #define SCRIPT_DEPTH 4 /* BINPRM_MAX_RECURSION of the kernel */
 
 /* Where the dynamic linker looks, by the layout of each distribution family. */
-static const char *const library_places[] = {
-    "/lib/*/libssl.so.[13]*",    "/usr/lib/*/libssl.so.[13]*", "/usr/lib64/libssl.so.[13]*",
-    "/usr/lib/libssl.so.[13]*", "/usr/local/lib*/libssl.so.[13]*",
-};
+static const char *const library_dirs[] = {"/lib/*", "/usr/lib/*", "/usr/lib64", "/usr/lib", "/usr/local/lib*"};
+
+/* TLS libraries as their packages name them. */
+static const char *const library_names[] = {"libssl.so.[13]*",    "libgnutls.so.30",  "libssl3.so",
+                                            "libmbedtls.so.[12]*", "libwolfssl.so.[0-9]*", "libs2n.so*"};
 
 static void each_match(const char *pattern, void (*fn)(void *ctx, const char *path), void *ctx)
 {
@@ -27,6 +28,18 @@ static void each_match(const char *pattern, void (*fn)(void *ctx, const char *pa
 		for (size_t i = 0; i < g.gl_pathc; i++)
 			fn(ctx, g.gl_pathv[i]);
 	globfree(&g);
+}
+
+/* In the places where programs find them. */
+static void each_library(void (*fn)(void *ctx, const char *path), void *ctx)
+{
+	char pattern[128];
+
+	for (size_t d = 0; d < sizeof(library_dirs) / sizeof(library_dirs[0]); d++)
+		for (size_t n = 0; n < sizeof(library_names) / sizeof(library_names[0]); n++) {
+			snprintf(pattern, sizeof(pattern), "%s/%s", library_dirs[d], library_names[n]);
+			each_match(pattern, fn, ctx);
+		}
 }
 
 static void attach_match(void *ctx, const char *path)
@@ -82,8 +95,7 @@ void places_attach(struct attacher *a, const char *exe)
 			each_match(pattern, attach_match, a);
 		}
 	}
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
-		each_match(library_places[i], attach_match, a);
+	each_library(attach_match, a);
 }
 
 struct report {
@@ -110,8 +122,7 @@ void places_report(void (*report)(void *ctx, const char *path, const struct targ
 {
 	struct report r = {.fn = report, .ctx = ctx, .attacher = attacher_new(NULL)};
 
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
-		each_match(library_places[i], report_match, &r);
+	each_library(report_match, &r);
 	map_release(&r.seen);
 	attacher_free(r.attacher);
 }
@@ -123,6 +134,5 @@ static void warm_match(void *ctx, const char *path)
 
 void places_warm(struct attacher *a)
 {
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++)
-		each_match(library_places[i], warm_match, a);
+	each_library(warm_match, a);
 }

@@ -278,10 +278,8 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 
 		if (f && f->err) {
 			buf_addf(
-			    out, "%s cannot be probed: %s", f->name,
-			    f->err == -EOPNOTSUPP
-			        ? "it cannot be told where its functions return (see spantap doctor --exe)"
-			        : strerror(-f->err));
+			    out, "%s cannot be probed: %s%s", f->name, file_reason(f),
+			    f->err == -EOPNOTSUPP ? " (see spantap doctor --exe)" : "");
 			return;
 		}
 	}
@@ -344,12 +342,13 @@ static yyjson_mut_val *json_library(yyjson_mut_doc *d, const struct file *f)
 		yyjson_mut_obj_add_str(d, o, "why", target_why_text((enum target_why)t->why_public));
 	else
 		yyjson_mut_obj_add_null(d, o, "why");
-	if (f->err)
-		add_text(d, o, "state",
-		         slice_str(f->err == -EOPNOTSUPP
-		                       ? "refused: it cannot be told where its functions return"
-		                       : strerror(-f->err)));
-	else
+	if (f->err) {
+		struct buf state = {0};
+
+		buf_addf(&state, "%s%s", f->err == -EOPNOTSUPP ? "refused: " : "", file_reason(f));
+		add_text(d, o, "state", buf_slice(&state));
+		buf_release(&state);
+	} else
 		yyjson_mut_obj_add_str(d, o, "state", f->on ? "attached" : "released");
 	return o;
 }

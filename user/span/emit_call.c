@@ -84,7 +84,11 @@ static void set_content(struct spans *sp, struct span *s, const struct llm_call 
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	uint64_t gap;
-	static const char *const libs[] = {[EV_LIB_OPENSSL] = "openssl", [EV_LIB_BORINGSSL] = "boringssl"};
+	static const char *const libs[] = {
+	    [EV_LIB_OPENSSL] = "openssl", [EV_LIB_BORINGSSL] = "boringssl", [EV_LIB_GNUTLS] = "gnutls",
+	    [EV_LIB_GO] = "go crypto/tls", [EV_LIB_NSS] = "nss",            [EV_LIB_MBEDTLS] = "mbedtls",
+	    [EV_LIB_WOLFSSL] = "wolfssl", [EV_LIB_S2N] = "s2n",
+	};
 
 	span_set_str(s, ATTR_CALL_API, slice_str(call->api));
 	span_set_int(s, ATTR_CALL_REQUEST_BYTES, (int64_t)call->request_bytes);

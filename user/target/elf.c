@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <linux/types.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../../bpf/events.h"
 #include "base/alloc.h"
+#include "target/go.h"
 #include "target/image.h"
 #include "target/libs.h"
 #include "target/site.h"
@@ -18,7 +21,7 @@
 
 /* Work that one file may cause; what is beyond is not seen. */
 #define SYMBOLS_MAX 4000000 /* the largest program seen has 150,000 */
-#define LIBS_MAX    8
+#define LIBS_MAX    16
 
 struct found {
 	struct site_func func[TARGET_FUNCS];
@@ -35,6 +38,8 @@ static void match_symbol(const char *name, const GElf_Sym *sym, struct found *fo
 	for (size_t l = 0; tls_libs[l].name; l++) {
 		const struct tls_lib *lib = &tls_libs[l];
 
+		if (!lib->marker || strncmp(name, lib->prefix, strlen(lib->prefix)) != 0)
+			continue;
 		if (strcmp(name, lib->marker) == 0)
 			found[l].marker = 1;
 		for (int f = 0; f < TARGET_FUNCS; f++)
@@ -58,21 +63,21 @@ static void scan_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct sym
 		if (GELF_ST_TYPE(sym.st_info) != STT_FUNC || sym.st_shndx == SHN_UNDEF || !sym.st_value)
 			continue;
 		const char *name = elf_strptr(elf, sh->sh_link, sym.st_name);
-		if (name && name[0] == 'S') /* every name of the table begins so */
+		if (name)
 			match_symbol(name, &sym, symbols->found);
 	}
 }
 
-static bool recognised(const struct found *found)
+static bool recognised(const struct tls_lib *lib, const struct found *found)
 {
-	return found->marker && found->func[TARGET_WRITE].addr && found->func[TARGET_READ].addr;
+	return found->marker && (lib->complete || (found->func[TARGET_WRITE].addr && found->func[TARGET_READ].addr));
 }
 
 /* The library that was recognised by what was found so far, NULL: none. */
-static const struct tls_lib *library(const struct symbols *s, const struct found **ret_found)
+static const struct tls_lib *library(struct symbols *s, struct found **ret_found)
 {
 	for (size_t l = 0; tls_libs[l].name && l < LIBS_MAX; l++)
-		if (recognised(&s->found[l])) {
+		if (recognised(&tls_libs[l], &s->found[l])) {
 			*ret_found = &s->found[l];
 			return &tls_libs[l];
 		}
@@ -104,15 +109,22 @@ static void to_offsets(const struct image *image, struct target *t)
 	}
 }
 
-static void choose(struct image *image, const struct tls_lib *lib, const struct found *found,
-                   struct target *ret)
+static void choose(struct image *image, const struct tls_lib *lib, struct found *found, struct target *ret)
 {
 	if (!insn_machine(image->code.machine)) {
 		ret->err = -ENOTSUP;
 		return;
 	}
 	ret->lib = lib->lib;
-	image_version(image, ret->version, &ret->interface);
+	if (lib->interface)
+		image_interface(image, lib->interface, ret->version, &ret->interface);
+	else if (lib->lib == EV_LIB_OPENSSL || lib->lib == EV_LIB_BORINGSSL)
+		image_version(image, ret->version, &ret->interface);
+	enum target_why why = lib->complete ? lib->complete(image, found->func) : TARGET_WHY_NONE;
+	if (why) {
+		ret->why_public = why;
+		return;
+	}
 	site_choose(&image->code, found->func, lib->symbols, ret);
 	to_offsets(image, ret);
 }
@@ -120,7 +132,7 @@ static void choose(struct image *image, const struct tls_lib *lib, const struct 
 void target_inspect(int fd, struct target *ret)
 {
 	struct symbols symbols = {.visited = 0};
-	const struct found *found;
+	struct found *found;
 	struct image image;
 
 	memset(ret, 0, sizeof(*ret));
@@ -132,12 +144,15 @@ void target_inspect(int fd, struct target *ret)
 	 * connected. */
 	scan_tables(image.elf, SHT_DYNSYM, &symbols);
 	const struct tls_lib *lib = library(&symbols, &found);
-	if (!lib) {
+	bool go = !lib && go_inspect(&image, ret);
+	if (!lib && !go) {
 		scan_tables(image.elf, SHT_SYMTAB, &symbols);
 		lib = library(&symbols, &found);
 	}
 	image_build_id(&image, ret->build_id);
 	if (lib)
 		choose(&image, lib, found, ret);
+	else if (go)
+		to_offsets(&image, ret);
 	image_release(&image);
 }

@@ -103,6 +103,26 @@ static const void *holds(struct image *image, const GElf_Shdr *sh, const GElf_Re
 	return (uint64_t)rela->r_addend == addr ? image : NULL;
 }
 
+static const void *at(struct image *image, const GElf_Shdr *sh, const GElf_Rela *rela, uint64_t addr)
+{
+	uint64_t type = GELF_R_TYPE(rela->r_info),
+		 relative = image->code.machine == EM_X86_64 ? R_X86_64_RELATIVE : R_AARCH64_RELATIVE;
+
+	(void)sh;
+	if (rela->r_offset != addr || type != relative)
+		return NULL;
+	image->addend = (uint64_t)rela->r_addend;
+	return image;
+}
+
+bool image_addend(struct image *image, uint64_t addr, uint64_t *ret)
+{
+	if (!each_relocation(image, at, addr))
+		return false;
+	*ret = image->addend;
+	return true;
+}
+
 /* --- data --- */
 
 static bool take_bytes(struct image *image, uint64_t n)
@@ -154,7 +174,7 @@ static bool in_data(void *ctx, uint64_t addr)
 
 /* --- version --- */
 
-static void interface_version(struct image *image, char io[16])
+static void interface_version(struct image *image, const char *prefix, char io[16])
 {
 	Elf_Scn *scn = NULL;
 	GElf_Shdr sh;
@@ -171,7 +191,7 @@ static void interface_version(struct image *image, char io[16])
 			                       : NULL;
 
 			if (name)
-				version_of_interface(name, io);
+				version_of_interface(prefix, name, io);
 			if (!def.vd_next)
 				break;
 			at += def.vd_next;
@@ -214,11 +234,17 @@ static bool exact_version(struct image *image, char ret[16])
 	return false;
 }
 
+void image_interface(struct image *image, const char *prefix, char ret[16], uint32_t *ret_interface)
+{
+	interface_version(image, prefix, ret);
+	*ret_interface = ret[0] != '\0';
+}
+
 void image_version(struct image *image, char ret[16], uint32_t *ret_interface)
 {
 	char interface[16] = "", exact[16] = "";
 
-	interface_version(image, interface);
+	interface_version(image, "OPENSSL_", interface);
 	if (!exact_version(image, exact)) {
 		memcpy(ret, interface, sizeof(interface));
 		*ret_interface = interface[0] != '\0';

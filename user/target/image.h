@@ -19,6 +19,7 @@ struct image {
 	size_t relocations; /* still to be looked at */
 	size_t notes;
 	uint64_t bytes; /* of data, still to be searched */
+	uint64_t addend; /* of the relocation found last */
 };
 
 /* 0, -ENOEXEC: no 64-bit ELF file, -E2BIG: more sections than a program has. The image must not move. */
@@ -27,9 +28,13 @@ void image_release(struct image *image);
 
 /* File offset of an address in an executable segment, 0 when there is none. */
 uint64_t image_offset(const struct image *image, uint64_t addr);
+/* What the loader adds to the load address, and writes to `addr`; false: no relocation does. */
+bool image_addend(struct image *image, uint64_t addr, uint64_t *ret);
 /* "" when it has none. */
 void image_build_id(struct image *image, char ret[41]);
-/* "" when it cannot be told; *ret_interface: it is that of the interface. */
+/* Of the latest symbol version that begins with `prefix`. */
+void image_interface(struct image *image, const char *prefix, char ret[16], uint32_t *ret_interface);
+/* Of OpenSSL; "" when it cannot be told; *ret_interface: it is that of the interface. */
 void image_version(struct image *image, char ret[16], uint32_t *ret_interface);
 
 #endif

@@ -248,12 +248,13 @@ static unsigned arguments(int f)
 		return 5;
 	case TARGET_WRITE_EX:
 	case TARGET_READ_EX:
+	case TARGET_READ_FLAGS:
 	case TARGET_CTRL:
 		return 4;
 	case TARGET_SNI:
 		return 2;
 	default:
-		return f == TARGET_WRITE || f == TARGET_READ ? 3 : 1;
+		return f < TARGET_FLUSH ? 3 : 1;
 	}
 }
 
@@ -294,14 +295,13 @@ static enum target_why use_internal(struct chooser *c, struct target *t, int pla
 
 static bool same_direction(int f, int g)
 {
-	return (f <= TARGET_WRITE_EX2 && g <= TARGET_WRITE_EX2) ||
-	       (f >= TARGET_READ && f <= TARGET_READ_EX && g >= TARGET_READ && g <= TARGET_READ_EX);
+	return (target_writes(f) && target_writes(g)) || (target_reads(f) && target_reads(g));
 }
 
 /* The probed function of the same direction that a call or jump of `f` leads to; -1: none. */
 static int inner_of(struct chooser *c, int f, uint64_t to)
 {
-	for (int g = 0; g < TARGET_NEW; g++)
+	for (int g = 0; g < TARGET_FLUSH; g++)
 		if (g != f && same_direction(f, g) && leads_to(c, to, g))
 			return g;
 	return -1;
@@ -338,7 +338,7 @@ static void look_through(struct chooser *c, int f, bool *ret_nested, bool *ret_w
 /* Before any offset is moved. */
 static void resolve_nesting(struct chooser *c)
 {
-	for (int f = 0; f < TARGET_NEW; f++) {
+	for (int f = 0; f < TARGET_FLUSH; f++) {
 		bool nested, wrapper;
 
 		if (!c->t->offset[f])
@@ -397,11 +397,14 @@ void site_choose(const struct code *code, const struct site_func funcs[TARGET_FU
 		memset(t->ret_why, TARGET_WHY_MACHINE, sizeof(t->ret_why));
 		return;
 	}
-	choose_internal(&c);
+	if (funcs[TARGET_WRITE_EX].addr || t->lib == EV_LIB_OPENSSL || t->lib == EV_LIB_BORINGSSL)
+		choose_internal(&c);
+	else
+		t->why_public = TARGET_WHY_ONE_FORM;
 	if (!t->internal)
 		resolve_nesting(&c);
 	for (int f = 0; f < TARGET_FUNCS; f++)
-		if (t->offset[f] && !(t->internal && f <= TARGET_READ_EX))
+		if (t->offset[f] && !(t->internal && f < TARGET_FLUSH))
 			place_public(&c, f);
 	decoder_release(&c.d);
 }

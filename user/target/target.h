@@ -15,21 +15,39 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What to listen to; each has its program in bpf/tls.bpf.c. */
+/* What to listen to; each has its program in bpf/tls.bpf.c, those of Go in bpf/tls_go.bpf.c. */
 enum target_func {
 	TARGET_WRITE,     /* (tls, buf, num): the return value is the number of bytes */
 	TARGET_WRITE_EX,  /* (tls, buf, num, *n) */
 	TARGET_WRITE_EX2, /* (tls, buf, num, flags, *n) */
+	TARGET_WRITE2,    /* as TARGET_WRITE: some libraries have two */
 	TARGET_READ,
 	TARGET_READ_EX,
-	TARGET_NEW,
+	TARGET_READ2,
+	TARGET_READ_FLAGS, /* (tls, buf, num, flags): with flag 2, PR_MSG_PEEK, it takes nothing */
+	TARGET_FLUSH, /* (tls): writes what earlier writes have left, and may call them for it */
+	TARGET_INIT,  /* (*tls): makes an object, the return value is 0 */
+	TARGET_NEW,   /* the return value is the object */
 	TARGET_FREE,
 	TARGET_CTRL, /* OpenSSL: (tls, cmd, larg, parg), entry only; cmd 55, SSL_CTRL_SET_TLSEXT_HOSTNAME:
 	                parg is the server's name */
-	TARGET_SNI,  /* BoringSSL: (tls, name), entry only */
-	TARGET_CLEAR, /* (tls), entry only: the object will carry another connection */
+	TARGET_SNI,  /* (tls, name), entry only */
+	TARGET_CLEAR,  /* (tls), entry only: the object will carry another connection */
+	TARGET_BEGIN,  /* (tls), entry only: from here on it carries a connection */
+	TARGET_BEGIN2, /* the same of servers */
 	TARGET_FUNCS
 };
+
+/* Functions that data passes through are those before TARGET_FLUSH: writes, then reads. */
+static inline bool target_writes(int f)
+{
+	return f < TARGET_READ;
+}
+
+static inline bool target_reads(int f)
+{
+	return f >= TARGET_READ && f < TARGET_FLUSH;
+}
 
 #define TARGET_RETURNS_MAX 32 /* places at which one function returns; the largest seen has 7 */
 
@@ -44,6 +62,8 @@ enum target_why {
 	TARGET_WHY_VERSION_UNKNOWN,
 	TARGET_WHY_VERSION_DISAGREES,
 	TARGET_WHY_COMMON_STEPPED,
+	TARGET_WHY_ONE_FORM,
+	TARGET_WHY_RET_STEPPED,
 	/* it cannot be told where a function returns because … */
 	TARGET_WHY_NO_EXTENT,
 	TARGET_WHY_TOO_LONG,
@@ -55,6 +75,10 @@ enum target_why {
 	TARGET_WHY_TOO_MANY,
 	TARGET_WHY_NO_RETURN,
 	TARGET_WHY_REFERENCED,
+	/* nothing is probed because … */
+	TARGET_WHY_STACK_ARGUMENTS,
+	TARGET_WHY_NO_PROLOGUE,
+	TARGET_WHY_NO_METHODS,
 	TARGET_WHYS
 };
 
@@ -102,16 +126,25 @@ const char *target_func_name(const struct target *t, enum target_func f);
 /* Whether the return of a function tells what passed; the others are entry only. */
 static inline bool target_returns(enum target_func f)
 {
-	return f != TARGET_FREE && f != TARGET_CTRL && f != TARGET_SNI && f != TARGET_CLEAR;
+	return f <= TARGET_NEW;
 }
 
 /* Whether all reads and writes can be followed without return probes. */
 static inline bool target_has_returns(const struct target *t)
 {
-	for (int f = TARGET_WRITE; f <= TARGET_READ_EX; f++)
+	for (int f = TARGET_WRITE; f < TARGET_FLUSH; f++)
 		if (t->offset[f] && !t->n_ret[f])
 			return false;
 	return t->lib != 0;
+}
+
+/* Whether there is anything to be probed; if not, why_public says why. */
+static inline bool target_has_probes(const struct target *t)
+{
+	for (int f = TARGET_WRITE; f < TARGET_FLUSH; f++)
+		if (t->offset[f])
+			return true;
+	return false;
 }
 
 /* Whether reads and writes pay for single-stepping; of the public forms the plain ones count, most programs
@@ -120,9 +153,7 @@ static inline bool target_is_slow(const struct target *t)
 {
 	uint32_t plain = 1u << TARGET_WRITE | 1u << TARGET_READ;
 
-	return t->slow & (t->offset[TARGET_WRITE] ? plain
-	                                          : plain | 1u << TARGET_WRITE_EX | 1u << TARGET_WRITE_EX2 |
-	                                                1u << TARGET_READ_EX);
+	return t->slow & (t->offset[TARGET_WRITE] ? plain : (1u << TARGET_FLUSH) - 1);
 }
 
 #endif

@@ -61,13 +61,15 @@ int version_compare(const char *a, const char *b)
 	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
 }
 
-void version_of_interface(const char *symbol_version, char io[VERSION_SIZE])
+void version_of_interface(const char *prefix, const char *symbol_version, char io[VERSION_SIZE])
 {
+	size_t n = strlen(prefix);
 	char version[VERSION_SIZE];
 	unsigned major, minor;
 	char dot;
 
-	if (sscanf(symbol_version, "OPENSSL_%3u%c%3u", &major, &dot, &minor) != 3 ||
+	if (strncmp(symbol_version, prefix, n) != 0 ||
+	    sscanf(symbol_version + n, "%3u%c%3u", &major, &dot, &minor) != 3 ||
 	    (dot != '.' && dot != '_'))
 		return;
 	snprintf(version, sizeof(version), "%u.%u", major, minor);

@@ -11,6 +11,8 @@ static const char *const texts[TARGET_WHYS] = {
     [TARGET_WHY_VERSION_DISAGREES] =
         "version and code disagree on the arguments of the common internal function",
     [TARGET_WHY_COMMON_STEPPED] = "the common internal function's first instruction is single-stepped too",
+    [TARGET_WHY_RET_STEPPED] = "Go allows no return probes, and its `ret` instructions are single-stepped",
+    [TARGET_WHY_ONE_FORM] = "this library has no other form of them",
     [TARGET_WHY_NO_EXTENT] = "it is not known where the function ends",
     [TARGET_WHY_TOO_LONG] = "too much code to look at",
     [TARGET_WHY_UNDECODED] = "an instruction of it is not known",
@@ -21,6 +23,9 @@ static const char *const texts[TARGET_WHYS] = {
     [TARGET_WHY_TOO_MANY] = "it returns at too many places",
     [TARGET_WHY_NO_RETURN] = "it has no return instruction",
     [TARGET_WHY_REFERENCED] = "it may be called from places that are not known",
+    [TARGET_WHY_STACK_ARGUMENTS] = "built by a Go that passes arguments on the stack: before 1.17, on arm64 1.18",
+    [TARGET_WHY_NO_PROLOGUE] = "crypto/tls does not begin as Go's compiler lets functions begin",
+    [TARGET_WHY_NO_METHODS] = "the table of its methods was not found, or is not the only one",
 };
 
 const char *target_why_text(enum target_why why)

@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs built by Debian's Go, with symbols, stripped, position-independent and linked by the C linker: net/http
+# over HTTP/1.1 and HTTP/2, one request and 50 goroutines that share connections; a Go server, too.
+. "$(dirname "$0")/lib.sh"
+
+command -v go >/dev/null || skip "Go is not installed (tools/setup.sh --tests)"
+export F=$PWD/tests/fixtures PY GOCACHE=${SPANTAP_CACHE:-$T}/go-build GO111MODULE=off GOFLAGS='' GOTOOLCHAIN=local
+unset GODEBUG
+build() { command go build "${@:2}" -o "$T/$1" "$F/client_go.go" || fail "go build $*"; }
+build symbols
+build stripped -ldflags='-s -w'
+build pie -buildmode=pie -ldflags='-s -w'
+HOW=(symbols stripped pie)
+if command -v gcc >/dev/null; then
+	build cgo -ldflags='-linkmode=external -s -w'
+	HOW+=(cgo)
+fi
+provider
+ONE=$BASE_URL ONE_CA=$CA_FILE
+PROVIDER=
+if "$PY" -c 'import h2' 2>/dev/null; then
+	PROVIDER=provider_h2.py provider
+	TWO=$BASE_URL TWO_CA=$CA_FILE ALL_TWO=$TRUTH
+else
+	TWO=''
+	echo "SKIP HTTP/2: python3-h2 is not installed"
+fi
+
+# one NAME PROGRAM EXCHANGES EXPRESSION...: the program prints the same when traced, and the spans equal the truth.
+one() {
+	local name=$1 n=$3
+	"$T/$2" >"$T/$name.plain" 2>&1 || fail "$name: $(cat "$T/$name.plain")"
+	sleep 0.1
+	mark
+	traced "$name" "$T/$2"
+	is "$name: exit code" 0 "$STATUS"
+	sed -Ei 's/(chatcmpl-|fp_)[0-9A-Za-z]+/ID/g; s/"created":[ 0-9]+//g' "$T/$name.plain" "$T/$name.out"
+	same "$name: differs when traced" "$T/$name.plain" "$T/$name.out"
+	[ ! -s "$T/$name.err" ] || fail "$name: $(cat "$T/$name.err")"
+	grep -q 'nothing lost' "$T/$name.tree" || fail "$name: loss: $(tail -n 3 "$T/$name.tree")"
+	exchanges "$n" "$name"
+	check "$name" 'matches_truth()' 'errors_match()' 'times_match()' 'in_shape()' 'all_complete()' \
+		'{c.get("spantap.tls.library") for c in chats} == {"go crypto/tls"}' \
+		'not any(c.get("spantap.tls.late") for c in chats)' "${@:4}"
+}
+
+for how in "${HOW[@]}"; do
+	"$SPANTAP" doctor --exe "$T/$how" >"$T/doctor" || fail "doctor: $(cat "$T/doctor")"
+	grep -q 'Go crypto/tls 1\.' "$T/doctor" && grep -q 'crypto/tls.(\*Conn).Read .*simulated' "$T/doctor" || fail "doctor: $(cat "$T/doctor")"
+	export BASE_URL=$ONE CA_FILE=$ONE_CA HTTP2=0
+	ALL_TRUTH=$T/p0/truth.jsonl
+	PROMPT='[[script:long]]' one "$how" "$how" 1
+	PROMPT='question {n} [[script:long]] [[delay-ms:1]]' PARALLEL=50 CONNECTIONS=8 REQUESTS=2 one "$how.many" "$how" 100 \
+		'len(conversations) == 100' 'len({t["connection"] for t in truth}) <= 8' '"HTTP/1.1 200 OK" in open("'"$T/$how.many.out"'").read()'
+	[ -n "$TWO" ] || continue
+	export BASE_URL=$TWO CA_FILE=$TWO_CA HTTP2=1
+	ALL_TRUTH=$ALL_TWO
+	PROMPT='question {n} [[script:long]] [[delay-ms:1]]' PARALLEL=50 one "$how.two" "$how" 50 \
+		'len(conversations) == 50' 'len({t["connection"] for t in truth}) <= 2' '"HTTP/2.0 200 OK" in open("'"$T/$how.two.out"'").read()'
+done
