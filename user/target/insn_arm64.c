@@ -135,11 +135,22 @@ static bool describe(csh cs, const cs_insn *i, struct insn *ret)
 	return true;
 }
 
-/* Branches with pointer authentication are younger than some disassemblers. */
+/* cas and its like, ldadd, swp and theirs: ARMv8.1-LSE. */
+static bool is_atomic(uint32_t w)
+{
+	return (w & 0x3fa07c00) == 0x08a07c00 || (w & 0x3b200c00) == 0x38200000;
+}
+
+/* Branches with pointer authentication, and atomics, are younger than some disassemblers. */
 static bool unknown(const uint8_t *raw, struct insn *ret)
 {
 	uint32_t w = word(raw);
 
+	if (is_atomic(w)) {
+		ret->writes = 0xff;
+		strcpy(ret->name, "atomic");
+		return true;
+	}
 	if ((w & 0xfe000000) != 0xd6000000 || !branch(w, ret))
 		return false;
 	strcpy(ret->name, ret->kind == INSN_RET ? "retaa" : "braa");
