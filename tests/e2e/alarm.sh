@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # "TLS on the wire but no plaintext seen": said of a client whose TLS library
-# spantap does not know, with its peer and the remedy, not of one that is
+# spantap cannot listen to (Botan), with its peer and the remedy, not of one that is
 # captured; and what spantap status shows of both, in each form.
 . "$(dirname "$0")/lib.sh"
 
-WGET=$(command -v wget) && ldd "$WGET" | grep -q libgnutls || skip "no wget with GnuTLS here"
+BOTAN=$(command -v botan) && ldd "$BOTAN" | grep -q libbotan || skip "botan is not installed (tools/setup.sh --tests)"
 provider --reply long --delay-ms 1
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 -keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
 "$PY" tests/e2e/slow_server.py "$T" 25 >"$T/port" 2>"$T/slow" &
@@ -17,9 +17,14 @@ for _ in $(seq 100); do
 done
 PORT=$(cat "$T/port")
 
+# ask PORT: what the client sends. It ends when the server closes.
+ask() { printf 'GET / HTTP/1.1\r\nHost: localhost:%s\r\nConnection: close\r\n\r\n' "$1" >"$T/ask.$1"; }
+ask "$PORT"
+
 # A name that a terminal would obey.
-cp "$WGET" "$T/"$'we\e[31mget'
-gate blind bash -c 'read -r _; "$@" </dev/null; exit $?' x "$T/"$'we\e[31mget' -q --no-check-certificate -O /dev/null "https://localhost:$PORT/"
+cp "$BOTAN" "$T/"$'bo\e[31mtan'
+gate blind bash -c 'read -r _; f=$1; shift; { cat "$f"; sleep 20; } | "$@"; exit 0' x "$T/ask.$PORT" \
+	"$T/"$'bo\e[31mtan' tls_client localhost "--port=$PORT" --skip-system-cert-store "--trusted-cas=$T/cert.pem"
 BLIND=$CLIENT
 "$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 --seconds 12 >"$T/calls" &
 SEEN=$!
@@ -31,8 +36,8 @@ for _ in $(seq 120); do
 	grep -q 'no plaintext seen' "$T/alarm.err" && break
 	sleep 0.1
 done
-grep -q "TLS on the wire to 127.0.0.1:$PORT, but no plaintext seen: it uses libgnutls.so" "$T/alarm.err" ||
-	grep -q "TLS on the wire to \[::1\]:$PORT, but no plaintext seen: it uses libgnutls.so" "$T/alarm.err" ||
+grep -q "TLS on the wire to 127.0.0.1:$PORT, but no plaintext seen: it uses libbotan" "$T/alarm.err" ||
+	grep -q "TLS on the wire to \[::1\]:$PORT, but no plaintext seen: it uses libbotan" "$T/alarm.err" ||
 	fail "no alarm: $(cat "$T/alarm.err")"
 sleep 1.5
 is "alarms" 1 "$(grep -c 'no plaintext seen' "$T/alarm.err")"
@@ -49,11 +54,11 @@ assert s["writer"] > 0 and s["age"] < 30, s["age"]
 assert p["alarms"] == 1 and p["omitted"] == 0
 by_alarm = {bool(x["alarm"]): x for x in p["processes"]}
 blind, seen = by_alarm[True], by_alarm[False]
-assert blind["comm"].startswith("we\x1b") and blind["exe"].endswith("get"), blind
+assert blind["comm"].startswith("bo\x1b") and blind["exe"].endswith("tan"), blind
 assert blind["wire"] == 1 and blind["plaintext"] == 0 and blind["libraries"] == [], blind
-assert len(blind["unsupported"]) == 1 and blind["unsupported"][0].startswith("libgnutls.so"), blind
+assert len(blind["unsupported"]) == 1 and blind["unsupported"][0].startswith("libbotan"), blind
 assert [x.rsplit(":", 1)[1] for x in blind["alarm"]["peers"]] == [sys.argv[3]], blind
-assert "libgnutls" in blind["alarm"]["remedy"]
+assert "libbotan" in blind["alarm"]["remedy"]
 assert seen["pid"] == int(sys.argv[2]) and seen["plaintext"] >= 1 and seen["alarm"] is None and seen["late"], seen
 (lib,) = seen["libraries"]
 assert lib["state"] == "attached" and lib["site"] in ("fast", "slow") and "libssl" in lib["path"], lib
@@ -75,7 +80,9 @@ recorded alarm
 "$PY" tests/e2e/slow_server.py "$T" 0.2 >"$T/port2" 2>"$T/slow2" &
 started+=($!)
 sleep 0.5
-gate brief bash -c 'read -r _; "$@" </dev/null; exit $?' x wget -q --no-check-certificate -O /dev/null "https://localhost:$(cat "$T/port2")/"
+ask "$(cat "$T/port2")"
+gate brief bash -c 'read -r _; f=$1; shift; { cat "$f"; sleep 1; } | "$@"; exit 0' x "$T/ask.$(cat "$T/port2")" \
+	botan tls_client localhost "--port=$(cat "$T/port2")" --skip-system-cert-store "--trusted-cas=$T/cert.pem"
 recording brief --pid $CLIENT
 go brief
 for _ in $(seq 40); do

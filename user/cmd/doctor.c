@@ -11,6 +11,7 @@
 #include "probe/attach.h"
 #include "probe/places.h"
 #include "probe/features.h"
+#include "target/unsupported.h"
 
 static const char usage[] =
     "usage: spantap doctor [--exe FILE [--json]]\n"
@@ -50,6 +51,18 @@ static bool report_feature(struct buf *out, const struct feature *f)
 static void report_library(void *ctx, const char *path, const struct target *t)
 {
 	target_report_line(ctx, path, t);
+}
+
+static void report_unsupported(struct buf *out)
+{
+	const char *last = "";
+
+	buf_adds(out, "TLS that is not captured\n");
+	for (const struct unsupported *u = unsupported; u->what; u++) {
+		if (strcmp(u->what, last) != 0)
+			buf_addf(out, "  %s\n         %s\n", u->what, u->why);
+		last = u->what;
+	}
 }
 
 static int report_file(const char *path, bool json)
@@ -111,6 +124,7 @@ static int run(int argc, char **argv)
 		buf_adds(
 		    &out,
 		    "  none in the usual places; programs that bring their own are found when they run\n");
+	report_unsupported(&out);
 	buf_addf(&out, "%s\n",
 	         ok ? "spantap run works here" : "spantap run does not work here, see FAIL above");
 	int code = cmd_output(&cmd_doctor, &out);

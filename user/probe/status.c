@@ -12,15 +12,10 @@
 #include "base/text.h"
 #include "probe/procfs.h"
 #include "probe/status.h"
+#include "target/unsupported.h"
 
 #define LIBRARIES_MAX   8
 #define UNSUPPORTED_MAX 4
-
-/* TLS libraries that spantap cannot listen to, by the names of their files. */
-static const char *const unsupported[] = {
-    "libgnutls.so", "libnss3.so", "libmbedtls.so", "libwolfssl.so",
-    "libtls.so",    "libbotan",   "libs2n.so",     "libmatrixssl.so",
-};
 
 /* What is remembered of a followed process. */
 struct known {
@@ -117,12 +112,8 @@ static void note_unsupported(struct known *k, const char *name)
 	for (size_t i = 0; i < k->n_unsupported; i++)
 		if (strcmp(k->unsupported[i], base) == 0)
 			return;
-	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-		if (strncmp(base, unsupported[i], strlen(unsupported[i])) == 0 &&
-		    k->n_unsupported < UNSUPPORTED_MAX) {
-			k->unsupported[k->n_unsupported++] = xstrdup(base);
-			return;
-		}
+	if (unsupported_find(base) && k->n_unsupported < UNSUPPORTED_MAX)
+		k->unsupported[k->n_unsupported++] = xstrdup(base);
 }
 
 static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
@@ -133,9 +124,10 @@ static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
 	const struct file *f = files_mapped(l->files, &key);
 
 	(void)pid;
-	note_unsupported(k, m->name);
-	if (!f || !f->target)
+	if (!f || !f->target) {
+		note_unsupported(k, m->name);
 		return;
+	}
 	for (size_t i = 0; i < k->n_libraries; i++)
 		if (memcmp(&k->libraries[i], &key, sizeof(key)) == 0)
 			return;
@@ -284,7 +276,8 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 		}
 	}
 	if (k->n_unsupported)
-		buf_addf(out, "it uses %s, to which spantap cannot listen", k->unsupported[0]);
+		buf_addf(out, "it uses %s, to which spantap cannot listen: %s", k->unsupported[0],
+		         unsupported_find(k->unsupported[0])->why);
 	else if (k->n_libraries)
 		buf_adds(out, "its TLS library is attached: the connection is idle, or not by this library");
 	else
