@@ -46,6 +46,7 @@ struct thread_calls {
 	__u64 exec_ts; /* of the process, as in struct followed; 0: not known to be followed */
 	__u32 epoch;   /* control.epoch when that was found out */
 	__u32 pad;
+	__u64 passed;  /* bytes of the call that returned last */
 	/* Memory that is the thread's own, unlike that of a processor, and larger than the stack. */
 	char line[REQUEST_LOOK]; /* a request line that is looked at */
 	struct ev_data small;    /* a small record ... */

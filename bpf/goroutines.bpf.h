@@ -16,7 +16,6 @@
 
 struct goroutine {
 	struct call_stack calls;
-	__u64 passed;  /* bytes of the call that returned last */
 	__u64 exec_ts; /* of the process: the next program has goroutines at the same addresses */
 };
 

@@ -81,36 +81,63 @@ static __always_inline int on_entry(struct pt_regs *ctx, __u64 cookie, __u32 dir
 	return 0;
 }
 
-static __always_inline int on_return(struct pt_regs *ctx, const bool loop)
+/* What the compiler keeps of the arguments, in room of the caller: c, b's address and length. */
+struct go_arguments {
+	__u64 c, buf, len;
+};
+
+/*
+ * A call that had begun before the probes came, as the Read of every idle
+ * connection: its arguments are taken from where the compiler puts them, when
+ * they name a connection that is known.  False: what it passed is not known.
+ */
+static __always_inline bool recover(__u64 sp, const struct go_stack *stack, __u64 cookie, struct call *ret)
+{
+	struct go_arguments a = {};
+
+	if (bpf_probe_read_user(&a, sizeof(a), (void *)sp + 8))
+		return false;
+	struct conn_state *c = conn_find(current_tgid(), a.c);
+	if (!c || c->flags & EV_CONN_FREED || !(c->flags & EV_CONN_LATE) || (a.buf >= stack->lo && a.buf < stack->hi))
+		return false;
+	ret->tls = a.c;
+	ret->buf = a.buf;
+	ret->n_ptr = a.len;
+	ret->ts = bpf_ktime_get_boot_ns();
+	ret->cookie = cookie;
+	ret->dir = COOKIE_DIR(cookie);
+	return true;
+}
+
+static __always_inline int on_return(struct pt_regs *ctx, __u64 cookie, const bool loop)
 {
 	struct goroutine_key key = {.g = GO_G(ctx), .tgid = current_tgid()};
-	struct goroutine *g = bpf_map_lookup_elem(&goroutines, &key);
+	struct thread_calls *t = followed_thread();
 	__u64 sp = PT_REGS_SP(ctx);
 	__s64 n = GO_RC(ctx);
 	struct go_stack stack;
+	struct call call = {};
 
-	if (!g || !read_go_stack(key.g, sp, &stack))
+	if (!t || !read_go_stack(key.g, sp, &stack))
 		return 0;
-	const struct call *left = leave_call(&g->calls, sp - stack.hi);
-	struct thread_calls *t = left ? followed_thread() : NULL;
-	if (!t)
-		return 0;
-	struct call call = *left;
-	/* Through memory: of a number with bounds the verifier would follow every fragment on its own. */
-	volatile __u64 *passed = &g->passed;
-	*passed = n;
-	__u64 bytes = *passed;
-	if (g->calls.n == 0)
+	struct goroutine *g = bpf_map_lookup_elem(&goroutines, &key);
+	const struct call *left = g ? leave_call(&g->calls, sp - stack.hi) : NULL;
+	if (left)
+		call = *left;
+	if (g && g->calls.n == 0)
 		bpf_map_delete_elem(&goroutines, &key);
 	if (n <= 0)
 		return 0;
-	if ((__u64)n > call.n_ptr) {
+	if ((!left && !(cookie && recover(sp, &stack, cookie, &call))) || (__u64)n > call.n_ptr) {
 		count(EV_COUNT_CALL_UNRETURNED, 1);
 		return 0;
 	}
 	if (call.what == CALL_ON_STACK)
 		call.buf += stack.hi;
-	emit_plaintext(t, &call, bytes, loop);
+	/* Through memory: of a number with bounds the verifier would follow every fragment on its own. */
+	volatile __u64 *passed = &t->passed;
+	*passed = n;
+	emit_plaintext(t, &call, *passed, loop);
 	return 0;
 }
 
@@ -127,7 +154,7 @@ SEC("uprobe")
 int go_leave(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_go_program);
-	return on_return(ctx, true);
+	return on_return(ctx, bpf_get_attach_cookie(ctx), true);
 }
 
 /* --- kernels without cookies and bpf_loop --- */
@@ -150,7 +177,7 @@ SEC("uprobe")
 int go_leave_no_loop(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_go_program);
-	return on_return(ctx, false);
+	return on_return(ctx, 0, false);
 }
 
 /* --- the life of connections --- */
