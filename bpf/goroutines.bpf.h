@@ -32,6 +32,7 @@ struct {
 #define GO_PARM1(ctx) ((ctx)->ax)
 #define GO_PARM2(ctx) ((ctx)->bx)
 #define GO_PARM3(ctx) ((ctx)->cx)
+#define GO_PARM4(ctx) ((ctx)->di)
 #define GO_RC(ctx) ((ctx)->ax)
 #elif defined(__TARGET_ARCH_arm64)
 #define GO_REG(ctx, i) (((const struct user_pt_regs *)(ctx))->regs[i])
@@ -40,6 +41,7 @@ struct {
 #define GO_PARM1(ctx) GO_REG(ctx, 0)
 #define GO_PARM2(ctx) GO_REG(ctx, 1)
 #define GO_PARM3(ctx) GO_REG(ctx, 2)
+#define GO_PARM4(ctx) GO_REG(ctx, 3)
 #define GO_RC(ctx) GO_REG(ctx, 0)
 #endif
 

@@ -2,8 +2,13 @@
 /*
  * tls_go.bpf.c - the plaintext side of Go's crypto/tls.
  *
- *   func (c *Conn) Write(b []byte) (int, error)   c, b's address and length in the first three registers,
- *   func (c *Conn) Read(b []byte) (int, error)    the number of bytes in the first one on return
+ *   func (c *Conn) Read(b []byte) (int, error)    c, b's address and length in the first three registers,
+ *                                                 the number of bytes in the first one on return
+ *   func (c *Conn) writeRecordLocked(typ recordType, data []byte) (int, error)
+ *
+ * Write calls the latter with the connection locked.  It counts when it is
+ * entered: goroutines that read may have the answer before it returns, and
+ * when it fails the connection is of no more use (halfConn.err is sticky).
  *
  * Go's own calling convention (cmd/compile/abi-internal.md): amd64 since 1.17,
  * arm64 since 1.18; before, arguments were on the stack, and user space does
@@ -11,12 +16,14 @@
  * break Go (they put their own address on a stack that the runtime reads and
  * copies), so returns are seen at every `ret`.
  *
- * An entry may be hit twice: the function's head asks for more stack, and is
+ * The entry of Read may be hit twice: the function's head asks for more stack, and is
  * begun again with the same arguments.
  */
 #define KFUNC(name) name##___go
 #include "plaintext.bpf.h"
 #include "goroutines.bpf.h"
+
+#define APPLICATION_DATA 23 /* recordType: RFC 8446, 5.1 */
 
 NO_PROGRAMS(no_go_program);
 
@@ -47,8 +54,10 @@ static __always_inline void forget_first_try(struct goroutine *g, const struct c
 		g->calls.n--;
 }
 
-static __always_inline int on_entry(struct pt_regs *ctx, __u64 cookie, __u32 dir)
+SEC("uprobe")
+int go_read(struct pt_regs *ctx)
 {
+	NO_PRIVATE_STACK(ctx, no_go_program);
 	struct thread_calls *t = followed_thread();
 	struct goroutine_key key = {.g = GO_G(ctx)};
 	__u64 sp = PT_REGS_SP(ctx);
@@ -67,9 +76,8 @@ static __always_inline int on_entry(struct pt_regs *ctx, __u64 cookie, __u32 dir
 	    .tls = GO_PARM1(ctx),
 	    .buf = GO_PARM2(ctx),
 	    .n_ptr = GO_PARM3(ctx), /* the buffer's length */
-	    .ts = dir == EV_DIR_WRITE ? bpf_ktime_get_boot_ns() : 0,
-	    .cookie = cookie,
-	    .dir = dir,
+	    .cookie = has_cookies ? bpf_get_attach_cookie(ctx) : 0,
+	    .dir = EV_DIR_READ,
 	};
 
 	if (call.buf >= stack.lo && call.buf < stack.hi) {
@@ -103,9 +111,8 @@ static __always_inline bool recover(__u64 sp, const struct go_stack *stack, __u6
 	ret->tls = a.c;
 	ret->buf = a.buf;
 	ret->n_ptr = a.len;
-	ret->ts = bpf_ktime_get_boot_ns();
 	ret->cookie = cookie;
-	ret->dir = COOKIE_DIR(cookie);
+	ret->dir = EV_DIR_READ;
 	return true;
 }
 
@@ -142,35 +149,47 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 cookie, const bo
 }
 
 SEC("uprobe")
-int go_enter(struct pt_regs *ctx)
-{
-	NO_PRIVATE_STACK(ctx, no_go_program);
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-
-	return on_entry(ctx, cookie, COOKIE_DIR(cookie));
-}
-
-SEC("uprobe")
 int go_leave(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_go_program);
 	return on_return(ctx, bpf_get_attach_cookie(ctx), true);
 }
 
-/* --- kernels without cookies and bpf_loop --- */
+static __always_inline int on_write(struct pt_regs *ctx, __u64 cookie, const bool loop)
+{
+	struct thread_calls *t = (GO_PARM2(ctx) & 0xff) == APPLICATION_DATA ? followed_thread() : NULL;
+	struct call call = {
+	    .tls = GO_PARM1(ctx),
+	    .buf = GO_PARM3(ctx),
+	    .ts = bpf_ktime_get_boot_ns(),
+	    .cookie = cookie,
+	    .dir = EV_DIR_WRITE,
+	};
+
+	if (!t)
+		return 0;
+	volatile __u64 *passed = &t->passed;
+	*passed = GO_PARM4(ctx);
+	__u64 n = *passed;
+	if (n)
+		emit_plaintext(t, &call, n, loop);
+	return 0;
+}
 
 SEC("uprobe")
 int go_write(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_go_program);
-	return on_entry(ctx, 0, EV_DIR_WRITE);
+	return on_write(ctx, bpf_get_attach_cookie(ctx), true);
 }
 
+/* --- kernels without cookies and bpf_loop --- */
+
 SEC("uprobe")
-int go_read(struct pt_regs *ctx)
+int go_write_no_loop(struct pt_regs *ctx)
 {
 	NO_PRIVATE_STACK(ctx, no_go_program);
-	return on_entry(ctx, 0, EV_DIR_READ);
+	return on_write(ctx, 0, false);
 }
 
 SEC("uprobe")

@@ -39,7 +39,7 @@ build_packages=(
 test_packages=(
     libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets python3-opentelemetry-proto
     sqlite3 procps util-linux iproute2 debootstrap
-    golang-go wget gnutls-bin python3-pycurl libnss3-tools libmbedtls-dev libwolfssl-dev botan
+    golang-go hey wget gnutls-bin python3-pycurl libnss3-tools libmbedtls-dev libwolfssl-dev botan
 )
 kernel_packages=(gcc-aarch64-linux-gnu clang-19)
 declare -A min_version=()               # package -> oldest version that will do

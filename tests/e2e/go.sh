@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Programs built by Debian's Go, with symbols, stripped, position-independent and linked by the C linker: net/http
-# over HTTP/1.1 and HTTP/2, one request and 50 goroutines that share connections; a Go server, too.
+# Programs built by every Go that is installed, with symbols, stripped, position-independent and linked by the C
+# linker: net/http over HTTP/1.1 and HTTP/2, one request and 50 goroutines that share connections; a program that
+# ran already; and one that Debian ships (hey).
 . "$(dirname "$0")/lib.sh"
 
 command -v go >/dev/null || skip "Go is not installed (tools/setup.sh --tests)"
 export F=$PWD/tests/fixtures PY GOCACHE=${SPANTAP_CACHE:-$T}/go-build GO111MODULE=off GOFLAGS='' GOTOOLCHAIN=local
 unset GODEBUG
-build() { command go build "${@:2}" -o "$T/$1" "$F/client_go.go" || fail "go build $*"; }
+build() { "$GO" build "${@:2}" -o "$T/$1" "$F/client_go.go" || fail "$GO build $*"; }
+GO=$(command -v go)
 build symbols
 build stripped -ldflags='-s -w'
 build pie -buildmode=pie -ldflags='-s -w'
@@ -17,6 +19,11 @@ if command -v gcc >/dev/null; then
 	build cgo -ldflags='-linkmode=external -s -w'
 	HOW+=(cgo)
 fi
+for other in /usr/lib/go-*/bin/go; do
+	[ -x "$other" ] && [ "$(realpath "$other")" != "$(realpath "$GO")" ] || continue
+	GO=$other build "$(basename "${other%/bin/go}")" -buildmode=pie -ldflags='-s -w'
+	HOW+=("$(basename "${other%/bin/go}")")
+done
 provider
 ONE=$BASE_URL ONE_CA=$CA_FILE
 PROVIDER=
@@ -60,3 +67,35 @@ for how in "${HOW[@]}"; do
 	PROMPT='question {n} [[script:long]] [[delay-ms:1]]' PARALLEL=50 one "$how.two" "$how" 50 \
 		'len(conversations) == 50' 'len({t["connection"] for t in truth}) <= 2' '"HTTP/2.0 200 OK" in open("'"$T/$how.two.out"'").read()'
 done
+
+export BASE_URL=$ONE CA_FILE=$ONE_CA HTTP2=0
+ALL_TRUTH=$T/p0/truth.jsonl
+
+# One that ran already, with connections on which Read waits: nothing of what follows is missed.
+PROMPT='question {n} [[script:long]]' WAIT=1 REQUESTS=2 PARALLEL=4 CONNECTIONS=2 gate late "$T/stripped"
+for _ in $(seq 100); do
+	[ "$(grep -c 'question' "$ALL_TRUTH")" -lt 4 ] || break
+	sleep 0.05
+done
+sleep 1
+mark
+recording late --pid "$CLIENT"
+go late
+sleep 0.5
+recorded late
+exchanges 4 late
+check late 'matches_truth()' 'in_shape()' 'sum(bool(c.get("spantap.tls.late")) for c in chats) >= 2'
+grep -q 'nothing lost' "$T/late.err" || fail "late: $(cat "$T/late.err")"
+
+if command -v hey >/dev/null; then
+	printf '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi [[script:long]]"}]}' >"$T/body"
+	mark
+	traced hey hey -n 12 -c 4 -m POST -T application/json -H 'Authorization: Bearer sk-test-0' -D "$T/body" \
+		"$BASE_URL/v1/chat/completions"
+	is "hey: exit code" 0 "$STATUS"
+	grep -Eq '\[200\][[:space:]]+12 responses' "$T/hey.out" || fail "hey: $(cat "$T/hey.out")"
+	exchanges 12 hey
+	check hey 'matches_truth()' 'in_shape()' 'all_complete()' '{c.get("spantap.tls.library") for c in chats} == {"go crypto/tls"}'
+else
+	echo "SKIP hey is not installed (tools/setup.sh --tests)"
+fi

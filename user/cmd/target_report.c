@@ -59,7 +59,7 @@ static void add_returns(struct buf *out, const struct target *t)
 	unsigned n = 0;
 
 	for (int f = 0; f < TARGET_FLUSH; f++) {
-		if (t->offset[f] && !t->n_ret[f]) {
+		if (t->offset[f] && !t->n_ret[f] && target_returns((enum target_func)f)) {
 			buf_addf(out, "no return sites in %s: %s", target_func_name(t, (enum target_func)f),
 			         target_why_text((enum target_why)t->ret_why[f]));
 			return;
@@ -100,9 +100,9 @@ static void add_function(struct buf *out, const struct target *t, int f)
 
 	buf_addf(out, "  %s%-*s at %#" PRIx64 ", %s, %s", of, 24 - (int)strlen(of),
 	         target_func_name(t, (enum target_func)f), t->offset[f], t->insn[f],
-	         t->why_public == TARGET_WHY_RET_STEPPED ? "simulated"
-	         : t->slow & 1u << f                     ? "single-stepped"
-	                                                 : "simulated");
+	         t->why_public == TARGET_WHY_RET_STEPPED && f == TARGET_READ ? "simulated"
+	         : t->slow & 1u << f                                         ? "single-stepped"
+	                                                                     : "simulated");
 	if (t->nested & 1u << f)
 		buf_adds(out, ", calls another one");
 	buf_addc(out, '\n');

@@ -97,15 +97,15 @@ static void choose_programs(struct loader *l)
 	bool loop = l->caps & LOADER_LOOP, session = l->caps & LOADER_SESSION;
 	struct bpf_program *const old[] = {b->progs.tls_write, b->progs.tls_write_ex, b->progs.tls_write_ex2,
 					   b->progs.tls_read,  b->progs.tls_read_ex,  b->progs.tls_leave_no_loop,
-					   b->progs.tls_flush, b->progs.tls_init,     b->progs.tls_read_flags, b->progs.go_write,
-					   b->progs.go_read,   b->progs.go_leave_no_loop};
+					   b->progs.tls_flush, b->progs.tls_init,     b->progs.tls_read_flags, b->progs.go_write_no_loop,
+					   b->progs.go_leave_no_loop};
 
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
 		bpf_program__set_autoload(old[i], !loop);
 	bpf_program__set_autoload(b->progs.tls_session, session);
 	bpf_program__set_autoload(b->progs.tls_enter, loop && !session);
 	bpf_program__set_autoload(b->progs.tls_leave, loop && !session);
-	bpf_program__set_autoload(b->progs.go_enter, loop);
+	bpf_program__set_autoload(b->progs.go_write, loop);
 	bpf_program__set_autoload(b->progs.go_leave, loop);
 	bpf_map__set_autocreate(loop ? b->maps.calls_hash : b->maps.calls, false);
 }
@@ -284,9 +284,10 @@ static struct bpf_program *go_entry(const struct loader *l, int func)
 {
 	const struct spantap_bpf *b = l->bpf;
 
-	if (target_writes(func) || target_reads(func))
-		return l->caps & LOADER_LOOP ? b->progs.go_enter : target_writes(func) ? b->progs.go_write : b->progs.go_read;
-	return func == TARGET_BEGIN || func == TARGET_BEGIN2 ? b->progs.go_handshake
+	if (func == TARGET_WRITE_RECORD)
+		return l->caps & LOADER_LOOP ? b->progs.go_write : b->progs.go_write_no_loop;
+	return func == TARGET_READ                            ? b->progs.go_read
+	       : func == TARGET_BEGIN || func == TARGET_BEGIN2 ? b->progs.go_handshake
 	       : func == TARGET_FREE                         ? b->progs.go_close
 							     : NULL;
 }
@@ -320,7 +321,7 @@ struct loader_program loader_return(const struct loader *l, uint32_t lib, int fu
 
 	if (func == TARGET_NEW)
 		return program(l, b->progs.tls_new);
-	if (!is_call(func))
+	if (!is_call(func) || func == TARGET_WRITE_RECORD)
 		return program(l, NULL);
 	if (lib == EV_LIB_GO)
 		return program(l, l->caps & LOADER_LOOP ? b->progs.go_leave : b->progs.go_leave_no_loop);

@@ -235,13 +235,33 @@ static enum target_why place_returns(struct target *t, int func, const struct co
 	return why;
 }
 
+/* The instruction behind the jump, which is passed once a call: the jump is passed again on a larger stack.
+ */
+static bool behind_check(struct target *t, int func, const struct code *code, struct decoder *d,
+                         uint64_t jump)
+{
+	struct insn i;
+	struct walk w;
+
+	walk_init(&w, d, code, jump);
+	if (!walk_next(&w, &i) || i.kind != INSN_BRANCH || !walk_next(&w, &i) || i.kind != INSN_OTHER)
+		return false;
+	t->offset[func] = i.at;
+	memcpy(t->insn[func], i.name, sizeof(i.name));
+	if (!i.simulated)
+		t->slow |= 1u << func;
+	return true;
+}
+
 static enum target_why place_function(struct target *t, int func, const struct code *code, struct decoder *d,
                                       const struct gopclntab_function *f)
 {
 	uint64_t at = f->start ? entry(code, f->start) : 0;
 
-	if (!at || f->end <= f->start)
+	if (!at || f->end <= f->start || at >= f->end)
 		return TARGET_WHY_NO_PROLOGUE;
+	if (func == TARGET_WRITE_RECORD)
+		return behind_check(t, func, code, d, at) ? TARGET_WHY_NONE : TARGET_WHY_NO_PROLOGUE;
 	t->offset[func] = at;
 	snprintf(t->insn[func], sizeof(t->insn[func]), "%s", code->machine == EM_X86_64 ? "jbe" : "b.ls");
 	return target_returns((enum target_func)func) ? place_returns(t, func, code, d, f) : TARGET_WHY_NONE;
@@ -255,7 +275,7 @@ static enum target_why place_all(struct target *t, const struct code *code, cons
 	if (!decoder_init(&d, code->machine))
 		return TARGET_WHY_MACHINE;
 	for (int func = 0; func < TARGET_FUNCS; func++) {
-		bool wanted = func == TARGET_WRITE || func == TARGET_READ;
+		bool wanted = func == TARGET_WRITE_RECORD || func == TARGET_READ;
 		enum target_why w = fs->f[func].start || wanted
 		                        ? place_function(t, func, code, &d, &fs->f[func])
 		                        : TARGET_WHY_NONE;
@@ -286,6 +306,8 @@ bool go_inspect(struct image *image, struct target *t)
 		memset(t->offset, 0, sizeof(t->offset));
 		memset(t->n_ret, 0, sizeof(t->n_ret));
 	}
-	t->why_public = why ? why : t->slow ? TARGET_WHY_RET_STEPPED : TARGET_WHY_ONE_FORM;
+	t->why_public = why                           ? why
+	                : t->slow & 1u << TARGET_READ ? TARGET_WHY_RET_STEPPED
+	                                              : TARGET_WHY_ONE_FORM;
 	return true;
 }

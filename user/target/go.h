@@ -6,7 +6,9 @@
  * when symbols are not.  Entries are probed at the conditional jump of the
  * stack check with which Go's compiler begins such functions: it is simulated,
  * and the arguments are still in their registers.  Where that is not found,
- * nothing is probed.  Returns are probed at each `ret`: Go's runtime reads the
+ * nothing is probed.  What is written is taken where the connection is locked,
+ * before it is sent: at Write's return an answer might have come already.
+ * Returns are probed at each `ret`: Go's runtime reads the
  * stack, and would stumble over the address that a return probe puts there.
  */
 #ifndef SPANTAP_TARGET_GO_H

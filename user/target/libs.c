@@ -90,7 +90,7 @@ const struct tls_lib tls_libs[] = {
     /* By the program's own table of functions (go.c). */
     {"Go crypto/tls",
      EV_LIB_GO,
-     {[TARGET_WRITE] = "crypto/tls.(*Conn).Write",
+     {[TARGET_WRITE_RECORD] = "crypto/tls.(*Conn).writeRecordLocked",
       [TARGET_READ] = "crypto/tls.(*Conn).Read",
       [TARGET_FREE] = "crypto/tls.(*Conn).Close",
       [TARGET_BEGIN] = "crypto/tls.(*Conn).clientHandshake",

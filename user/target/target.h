@@ -21,6 +21,7 @@ enum target_func {
 	TARGET_WRITE_EX,  /* (tls, buf, num, *n) */
 	TARGET_WRITE_EX2, /* (tls, buf, num, flags, *n) */
 	TARGET_WRITE2,    /* as TARGET_WRITE: some libraries have two */
+	TARGET_WRITE_RECORD, /* Go: (tls, type, buf, num), entry only: what it does not pass ends the connection */
 	TARGET_READ,
 	TARGET_READ_EX,
 	TARGET_READ2,
@@ -126,14 +127,14 @@ const char *target_func_name(const struct target *t, enum target_func f);
 /* Whether the return of a function tells what passed; the others are entry only. */
 static inline bool target_returns(enum target_func f)
 {
-	return f <= TARGET_NEW;
+	return f <= TARGET_NEW && f != TARGET_WRITE_RECORD;
 }
 
 /* Whether all reads and writes can be followed without return probes. */
 static inline bool target_has_returns(const struct target *t)
 {
 	for (int f = TARGET_WRITE; f < TARGET_FLUSH; f++)
-		if (t->offset[f] && !t->n_ret[f])
+		if (t->offset[f] && !t->n_ret[f] && target_returns((enum target_func)f))
 			return false;
 	return t->lib != 0;
 }
