@@ -6,11 +6,11 @@
 # ran already; and one that Debian ships (hey).
 . "$(dirname "$0")/lib.sh"
 
-command -v go >/dev/null || skip "Go is not installed (tools/setup.sh --tests)"
+GO=$(type -P go) || skip "Go is not installed (tools/setup.sh --tests)" # go is a function here
 export F=$PWD/tests/fixtures PY GOCACHE=${SPANTAP_CACHE:-$T}/go-build GO111MODULE=off GOFLAGS='' GOTOOLCHAIN=local
 unset GODEBUG
 build() { "$GO" build "${@:2}" -o "$T/$1" "$F/client_go.go" || fail "$GO build $*"; }
-GO=$(command -v go)
+
 build symbols
 build stripped -ldflags='-s -w'
 build pie -buildmode=pie -ldflags='-s -w'
@@ -50,7 +50,7 @@ one() {
 	exchanges "$n" "$name"
 	check "$name" 'matches_truth()' 'errors_match()' 'times_match()' 'in_shape()' 'all_complete()' \
 		'{c.get("spantap.tls.library") for c in chats} == {"go crypto/tls"}' \
-		'not any(c.get("spantap.tls.late") for c in chats)' "${@:4}"
+		'not any(c.get("spantap.tls.joined_late") for c in chats)' "${@:4}"
 }
 
 for how in "${HOW[@]}"; do
@@ -84,7 +84,7 @@ go late
 sleep 0.5
 recorded late
 exchanges 4 late
-check late 'matches_truth()' 'in_shape()' 'sum(bool(c.get("spantap.tls.late")) for c in chats) >= 2'
+check late 'matches_truth()' 'in_shape()' 'sum(bool(c.get("spantap.tls.joined_late")) for c in chats) >= 2'
 grep -q 'nothing lost' "$T/late.err" || fail "late: $(cat "$T/late.err")"
 
 if command -v hey >/dev/null; then

@@ -26,7 +26,7 @@ one() {
 	exchanges "$n" "$name"
 	check "$name" 'matches_truth()' 'times_match()' 'in_shape()' 'all_complete()' \
 		"sorted(c.get('spantap.tls.library') for c in chats) == $libraries" \
-		'not any(c.get("spantap.tls.late") for c in chats)'
+		'not any(c.get("spantap.tls.joined_late") for c in chats)'
 }
 
 # built NAME LIBRARY...: the client of that name, if it can be built here.
