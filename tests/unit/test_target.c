@@ -148,6 +148,77 @@ static void check(const struct expected *e, const char *path)
 	check_sites(path, &t);
 }
 
+/* Libraries other than OpenSSL, and a Go program: what is probed, and that everything returns somewhere. */
+static const struct {
+	const char *path;
+	uint32_t lib;
+	const char *version;
+	uint32_t probed;
+	enum target_why why; /* why nothing is, else 0 */
+	bool no_returns;     /* return probes are needed */
+} others[] = {
+#define GNUTLS   (BIT(WRITE2) | BIT(READ) | BIT(READ2) | BIT(FLUSH) | BIT(INIT) | BIT(FREE))
+#define NSS      (BIT(WRITE2) | BIT(READ_FLAGS) | BIT(FREE))
+#define MBEDTLS  (BIT(WRITE) | BIT(READ) | BIT(FREE) | BIT(SNI) | BIT(CLEAR) | BIT(BEGIN))
+#define WOLFSSL  (BIT(WRITE) | BIT(READ) | BIT(NEW) | BIT(FREE) | BIT(CLEAR))
+#define GO       (BIT(WRITE_RECORD) | BIT(READ) | BIT(FREE) | BIT(BEGIN))
+#define ON_STACK TARGET_WHY_STACK_ARGUMENTS
+    {"bullseye-amd64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.7", GNUTLS, 0, true},
+    {"bullseye-arm64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.7", GNUTLS, 0, false},
+    {"bookworm-amd64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.7", GNUTLS, 0, true},
+    {"bookworm-arm64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.7", GNUTLS, 0, false},
+    {"trixie-amd64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.8", GNUTLS, 0, true},
+    {"trixie-arm64/*/usr/lib/*/libgnutls.so.30", EV_LIB_GNUTLS, "3.8", GNUTLS, 0, true},
+    {"bullseye-amd64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.33", NSS, 0, false},
+    {"bullseye-arm64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.33", NSS, 0, false},
+    {"bookworm-amd64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.80", NSS, 0, false},
+    {"bookworm-arm64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.80", NSS, 0, false},
+    {"trixie-amd64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.80", NSS, 0, false},
+    {"trixie-arm64/*/usr/lib/*/libssl3.so", EV_LIB_NSS, "3.80", NSS, 0, false},
+    {"bullseye-amd64/*/usr/lib/*/libmbedtls.so.12", EV_LIB_MBEDTLS, "", MBEDTLS, 0, false},
+    {"bookworm-arm64/*/usr/lib/*/libmbedtls.so.14", EV_LIB_MBEDTLS, "", MBEDTLS, 0, false},
+    {"trixie-amd64/*/usr/lib/*/libmbedtls.so.21", EV_LIB_MBEDTLS, "", MBEDTLS, 0, false},
+    {"bullseye-amd64/*/usr/lib/*/libwolfssl.so.24", EV_LIB_WOLFSSL, "", WOLFSSL, 0, false},
+    {"bookworm-arm64/*/usr/lib/*/libwolfssl.so.35", EV_LIB_WOLFSSL, "", WOLFSSL, 0, false},
+    {"trixie-amd64/*/usr/lib/*/libwolfssl.so.42", EV_LIB_WOLFSSL, "", WOLFSSL, 0, false},
+    {"bullseye-amd64/hey/usr/bin/hey", EV_LIB_GO, "", 0, ON_STACK, false},
+    {"bullseye-arm64/hey/usr/bin/hey", EV_LIB_GO, "", 0, ON_STACK, false},
+    {"bookworm-amd64/hey/usr/bin/hey", EV_LIB_GO, "1.19.8", GO, 0, false},
+    {"bookworm-arm64/hey/usr/bin/hey", EV_LIB_GO, "1.19.8", GO, 0, false},
+    {"trixie-amd64/hey/usr/bin/hey", EV_LIB_GO, "1.24.4", GO, 0, false},
+    {"trixie-arm64/hey/usr/bin/hey", EV_LIB_GO, "1.24.4", GO, 0, false},
+};
+
+static void other_libraries_as_they_ship(void **state)
+{
+	unsigned looked = 0;
+	char path[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct target t;
+
+		if (!cached(others[i].path, path, sizeof(path))) {
+			printf("SKIP %s is not here: tests/fixtures/fetch-libraries\n", others[i].path);
+			continue;
+		}
+		inspect(path, &t);
+		assert_int_equal(t.err, 0);
+		assert_int_equal(t.lib, others[i].lib);
+		assert_string_equal(t.version, others[i].version);
+		assert_int_equal(target_has_probes(&t), others[i].probed != 0);
+		if (others[i].why)
+			assert_int_equal(t.why_public, others[i].why);
+		for (int f = 0; f < TARGET_FUNCS; f++)
+			assert_int_equal(t.offset[f] != 0, others[i].probed >> f & 1);
+		assert_int_equal(target_has_returns(&t), !others[i].no_returns);
+		check_sites(path, &t);
+		looked++;
+	}
+	if (!looked)
+		skip();
+}
+
 static void libraries_as_they_ship(void **state)
 {
 	unsigned looked = 0;
@@ -286,7 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(libraries_as_they_ship),         cmocka_unit_test(eh_frame_knows_all_functions),
 	    cmocka_unit_test(a_version_is_told_with_its_day), cmocka_unit_test(a_cut_file_is_survived),
-	    cmocka_unit_test(every_reason_has_words),
+	    cmocka_unit_test(every_reason_has_words),         cmocka_unit_test(other_libraries_as_they_ship),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
