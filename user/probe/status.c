@@ -269,9 +269,8 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 		const struct file *f = library(t, k, i);
 
 		if (f && f->err) {
-			buf_addf(
-			    out, "%s cannot be probed: %s%s", f->name, file_reason(f),
-			    f->err == -EOPNOTSUPP ? " (see spantap doctor --exe)" : "");
+			buf_addf(out, "%s cannot be probed: %s%s", f->name, file_reason(f),
+			         f->err == -EOPNOTSUPP ? " (see spantap doctor --exe)" : "");
 			return;
 		}
 	}

@@ -70,7 +70,8 @@ static void scan_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct sym
 
 static bool recognised(const struct tls_lib *lib, const struct found *found)
 {
-	return found->marker && (lib->complete || (found->func[TARGET_WRITE].addr && found->func[TARGET_READ].addr));
+	return found->marker &&
+	       (lib->complete || (found->func[TARGET_WRITE].addr && found->func[TARGET_READ].addr));
 }
 
 /* The library that was recognised by what was found so far, NULL: none. */

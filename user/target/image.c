@@ -106,7 +106,7 @@ static const void *holds(struct image *image, const GElf_Shdr *sh, const GElf_Re
 static const void *at(struct image *image, const GElf_Shdr *sh, const GElf_Rela *rela, uint64_t addr)
 {
 	uint64_t type = GELF_R_TYPE(rela->r_info),
-		 relative = image->code.machine == EM_X86_64 ? R_X86_64_RELATIVE : R_AARCH64_RELATIVE;
+	         relative = image->code.machine == EM_X86_64 ? R_X86_64_RELATIVE : R_AARCH64_RELATIVE;
 
 	(void)sh;
 	if (rela->r_offset != addr || type != relative)

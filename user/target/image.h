@@ -18,7 +18,7 @@ struct image {
 	struct code code;   /* reads from this image; text_start == text_end: no .text */
 	size_t relocations; /* still to be looked at */
 	size_t notes;
-	uint64_t bytes; /* of data, still to be searched */
+	uint64_t bytes;  /* of data, still to be searched */
 	uint64_t addend; /* of the relocation found last */
 };
 

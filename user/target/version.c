@@ -69,8 +69,7 @@ void version_of_interface(const char *prefix, const char *symbol_version, char i
 	char dot;
 
 	if (strncmp(symbol_version, prefix, n) != 0 ||
-	    sscanf(symbol_version + n, "%3u%c%3u", &major, &dot, &minor) != 3 ||
-	    (dot != '.' && dot != '_'))
+	    sscanf(symbol_version + n, "%3u%c%3u", &major, &dot, &minor) != 3 || (dot != '.' && dot != '_'))
 		return;
 	snprintf(version, sizeof(version), "%u.%u", major, minor);
 	if (version_compare(version, io) > 0)

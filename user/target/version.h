@@ -18,7 +18,8 @@
 /* The version of the first version string in n bytes; false: there is none. */
 bool version_in_text(const char *p, size_t n, char ret[VERSION_SIZE]);
 
-/* Takes "OPENSSL_3.5.0", "OPENSSL_1_1_1a" into *io ("3.5", "1.1") when it is later than what is there; `prefix`: "OPENSSL_". */
+/* Takes "OPENSSL_3.5.0", "OPENSSL_1_1_1a" into *io ("3.5", "1.1") when it is later than what is there;
+ * `prefix`: "OPENSSL_". */
 void version_of_interface(const char *prefix, const char *symbol_version, char io[VERSION_SIZE]);
 
 /* < 0, 0, > 0: by major and minor only. */

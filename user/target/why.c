@@ -23,7 +23,8 @@ static const char *const texts[TARGET_WHYS] = {
     [TARGET_WHY_TOO_MANY] = "it returns at too many places",
     [TARGET_WHY_NO_RETURN] = "it has no return instruction",
     [TARGET_WHY_REFERENCED] = "it may be called from places that are not known",
-    [TARGET_WHY_STACK_ARGUMENTS] = "built by a Go that passes arguments on the stack: before 1.17, on arm64 1.18",
+    [TARGET_WHY_STACK_ARGUMENTS] =
+        "built by a Go that passes arguments on the stack: before 1.17, on arm64 1.18",
     [TARGET_WHY_NO_PROLOGUE] = "crypto/tls does not begin as Go's compiler lets functions begin",
     [TARGET_WHY_NO_METHODS] = "the table of its methods was not found, or is not the only one",
 };
