@@ -186,7 +186,8 @@ static bool same_value(const struct attr *a, const struct attr *b)
 static bool is_link(enum attr_key key)
 {
 	return key == ATTR_CONVERSATION_ID || key == ATTR_SESSION_ID || key == ATTR_LINK_EVIDENCE ||
-	       key == ATTR_LINK_CONFIDENCE || key == ATTR_CALL_KIND || key == ATTR_TURN_INDEX;
+	       key == ATTR_LINK_CONFIDENCE || key == ATTR_CALL_KIND || key == ATTR_TURN_INDEX ||
+	       key == ATTR_CALL_CONTINUES;
 }
 
 /* NULL when alike, else what differs. */
