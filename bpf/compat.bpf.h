@@ -22,7 +22,7 @@
 		if (loop) {                                                                                          \
 			bpf_loop((n) < FRAGMENTS_MAX ? (n) : FRAGMENTS_MAX, step, ctx, 0);                           \
 		} else {                                                                                             \
-			for (int i_ = 0; i_ < FRAGMENTS_UNROLLED; i_++)                                              \
+			for (int i_ = 1; i_ < FRAGMENTS_UNROLLED; i_++)                                              \
 				if (step(i_, ctx))                                                                   \
 					break;                                                                       \
 		}                                                                                                    \

@@ -14,6 +14,14 @@
 
 #include "calls.bpf.h"
 #include "compat.bpf.h"
+#include "conns.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* what it forgets costs a mark on one call */
+	__uint(max_entries, 4096);
+	__type(key, struct kept_key);
+	__type(value, struct kept);
+} kept SEC(".maps") __weak;
 
 const volatile bool has_exact_records __weak = false;
 
@@ -69,9 +77,9 @@ static __always_inline bool emit_exact(struct copy *f)
 	return true;
 }
 
-static long next_fragment(__u32 i, void *ctx)
+/* The next fragment; false when the ring is full. */
+static __always_inline bool copy_fragment(struct copy *f)
 {
-	struct copy *f = ctx;
 	__u32 len = f->left > EV_FRAGMENT_MAX ? EV_FRAGMENT_MAX : f->left;
 	bool ok;
 
@@ -89,9 +97,17 @@ static long next_fragment(__u32 i, void *ctx)
 		count(EV_COUNT_DATA_LOST, len);
 	}
 	f->rec.offset += len;
-	f->rec.seq++;
+	f->rec.moved = 0;
 	f->buf += len;
 	f->left -= len;
+	return ok;
+}
+
+static long next_fragment(__u32 i, void *ctx)
+{
+	struct copy *f = ctx;
+
+	copy_fragment(f);
 	return f->left == 0;
 }
 
@@ -107,11 +123,10 @@ static __always_inline void emit_rest(struct copy *f)
 		rec->flags |= EV_DATA_UNREADABLE | EV_DATA_TOO_LONG;
 		bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec)));
 	}
-	f->rec.seq++;
 }
 
-/* A call of at most SMALL_MAX bytes. */
-static __always_inline void copy_small(struct thread_calls *t, struct copy *f)
+/* A call of at most SMALL_MAX bytes; false when the ring is full. */
+static __always_inline bool copy_small(struct thread_calls *t, struct copy *f)
 {
 	__u64 len = f->left;
 
@@ -129,24 +144,75 @@ static __always_inline void copy_small(struct thread_calls *t, struct copy *f)
 	if (bpf_ringbuf_output(&data_ring, &t->small, sizeof(t->small) + len, wake_flags(&data_ring, sizeof(t->small) + len))) {
 		f->lost = len;
 		count(EV_COUNT_DATA_LOST, len);
+		return false;
 	}
-	f->rec.seq++;
+	return true;
+}
+
+/* Keeps how a call began of which the first fragment is lost. */
+static __always_inline void keep_begin(struct conn_state *c, const struct copy *f, __u64 offset, __u32 moved, __u64 buf, __u64 n)
+{
+	struct kept_key key = {.tls = f->rec.conn.tls, .tgid = f->rec.conn.proc.tgid, .dir = f->rec.dir};
+	struct kept k = {.gen = c->gen, .offset = offset, .other = f->rec.other, .ts = f->rec.head.ts, .moved = moved};
+
+	if (n > EV_BEGIN_MAX)
+		n = EV_BEGIN_MAX;
+	k.len = n;
+	if (bpf_probe_read_user(k.bytes, n, (void *)buf) || bpf_map_update_elem(&kept, &key, &k, BPF_ANY))
+		return;
+	c->kept |= 1 << (key.dir & 1);
+}
+
+/*
+ * Delivers what was kept of `dir`, before anything else of the connection; when
+ * there is still no room, it is kept further.
+ */
+static __always_inline void deliver_begin(struct conn_state *c, __u64 tls, __u32 dir)
+{
+	struct kept_key key = {.tls = tls, .tgid = c->proc.tgid, .dir = dir};
+	struct kept *k = bpf_map_lookup_elem(&kept, &key);
+
+	if (!k || k->gen != c->gen) {
+		c->kept &= ~(1 << dir);
+		return;
+	}
+	struct ev_data *rec = bpf_ringbuf_reserve(&data_ring, sizeof(*rec) + EV_BEGIN_MAX, 0);
+	if (!rec)
+		return;
+	__builtin_memset(rec, 0, sizeof(*rec));
+	rec->head.type = EV_DATA;
+	rec->head.size = sizeof(*rec) + EV_BEGIN_MAX;
+	rec->head.ts = k->ts;
+	rec->conn = conn_id(c, tls);
+	rec->offset = k->offset;
+	rec->other = k->other;
+	rec->moved = k->moved;
+	rec->len = k->len;
+	rec->dir = dir;
+	rec->lib = c->lib;
+	rec->flags = (c->flags & EV_CONN_LATE ? EV_DATA_LATE : 0) | (c->flags & EV_CONN_RESUMED ? EV_DATA_RESUMED : 0);
+	rec->tid = (__u32)bpf_get_current_pid_tgid();
+	__builtin_memcpy(rec->data, k->bytes, EV_BEGIN_MAX);
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec) + EV_BEGIN_MAX));
+	c->kept &= ~(1 << dir);
+	c->lost[dir] -= k->len;
+	count(EV_COUNT_DATA_LOST, -(__u64)k->len);
+	bpf_map_delete_elem(&kept, &key);
 }
 
 /* Copies all of it, `loop` (a constant): by bpf_loop. f->lost: bytes of it that were not delivered. */
-static __always_inline void copy_call(struct thread_calls *t, struct copy *f, const bool loop)
+static __always_inline void copy_call(struct thread_calls *t, struct conn_state *c, struct copy *f, const bool loop)
 {
-	__u64 n = f->left;
+	__u64 n = f->left, buf = f->buf, offset = f->rec.offset;
+	__u32 moved = f->rec.moved;
 
 	count(EV_COUNT_DATA_BYTES, n);
-	if (n <= SMALL_MAX) {
-		copy_small(t, f);
-		return;
-	}
+	bool ok = n <= SMALL_MAX ? copy_small(t, f) : copy_fragment(f);
+	if (!ok && (moved || !offset))
+		keep_begin(c, f, offset, moved, buf, n);
 	if (n <= EV_FRAGMENT_MAX)
-		next_fragment(0, f);
-	else
-		for_each_fragment(loop, next_fragment, f, (n + EV_FRAGMENT_MAX - 1) / EV_FRAGMENT_MAX);
+		return;
+	for_each_fragment(loop, next_fragment, f, (n - 1) / EV_FRAGMENT_MAX);
 	if (f->left) {
 		emit_rest(f);
 		count(EV_COUNT_DATA_TOO_LONG, f->left);

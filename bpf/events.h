@@ -53,6 +53,7 @@ enum ev_lib {
 };
 
 #define EV_FRAGMENT_MAX 16384 /* payload bytes of one EV_DATA */
+#define EV_BEGIN_MAX 16       /* first bytes of a lost call that are kept */
 #define EV_ARGV_MAX 16384     /* argv bytes of one EV_EXEC */
 #define EV_CWD_MAX 1024       /* cwd bytes of one EV_EXEC */
 #define EV_CWD_DEPTH 40       /* path components of cwd that are followed */
@@ -173,15 +174,21 @@ enum ev_data_flags {
 
 /*
  * One fragment of plaintext.  Of one SSL_write or SSL_read of N bytes come
- * ceil(N / EV_FRAGMENT_MAX) fragments with consecutive `seq` and `offset`.
+ * ceil(N / EV_FRAGMENT_MAX) fragments with consecutive `offset`.
  * `head.size` is header + len; on kernels that cannot reserve that, the
  * smallest size class that holds it.
+ *
+ * `other` and `moved` tell what came before what, also of what was lost: a call
+ * with moved != 0 is the first of its direction behind bytes of the other one.
+ * Of such a call the first EV_BEGIN_MAX bytes come later, as a record of their
+ * own, when the ring was full for it: they say what kind of message was lost.
  */
 struct ev_data {
 	struct ev_head head; /* ts: when the call was entered (write), when it returned (read) */
 	struct ev_conn_id conn;
 	__u64 offset; /* of data[0] in its direction's byte stream, from 0 */
-	__u32 seq;    /* of this record in its direction, from 0, counted also when it was lost */
+	__u64 other;  /* bytes that had passed in the other direction, delivered or not */
+	__u32 moved;  /* of these: since the last call of this direction, at most 2^32-1; 0 in further fragments of a call */
 	__u32 len;    /* payload bytes */
 	__u8 dir;     /* enum ev_dir */
 	__u8 lib;     /* enum ev_lib */
@@ -250,7 +257,7 @@ _Static_assert(sizeof(struct ev_exit) == 56, "ev_exit");
 _Static_assert(sizeof(struct ev_conn) == 104, "ev_conn");
 _Static_assert(sizeof(struct ev_peer) == 88, "ev_peer");
 _Static_assert(sizeof(struct ev_name) == 56 + EV_NAME_MAX, "ev_name");
-_Static_assert(sizeof(struct ev_data) == 72, "ev_data");
+_Static_assert(sizeof(struct ev_data) == 80, "ev_data");
 _Static_assert(sizeof(struct ev_watch) == 64, "ev_watch");
 _Static_assert(sizeof(struct ev_clock) == 24, "ev_clock");
 _Static_assert(sizeof(struct ev_mark) == 40, "ev_mark");

@@ -101,11 +101,17 @@ static __always_inline void emit_plaintext(struct thread_calls *t, const struct 
 		flags |= EV_DATA_LATE;
 	if (c->flags & EV_CONN_RESUMED)
 		flags |= EV_DATA_RESUMED;
+	if (c->kept & 1 << EV_DIR_WRITE)
+		deliver_begin(c, call->tls, EV_DIR_WRITE);
+	if (c->kept & 1 << EV_DIR_READ)
+		deliver_begin(c, call->tls, EV_DIR_READ);
+	__u64 other = c->produced[dir ^ 1], moved = other - c->met[dir];
 	struct copy copy = {
 	    .rec = {.head = {.type = EV_DATA, .ts = ts},
 		    .conn = conn_id(c, call->tls),
 		    .offset = c->produced[dir],
-		    .seq = c->seq[dir],
+		    .other = other,
+		    .moved = moved < 0xffffffff ? moved : 0xffffffff,
 		    .dir = dir,
 		    .lib = c->lib,
 		    .flags = flags,
@@ -113,10 +119,10 @@ static __always_inline void emit_plaintext(struct thread_calls *t, const struct 
 	    .buf = call->buf,
 	    .left = n,
 	};
-	copy_call(t, &copy, loop);
+	copy_call(t, c, &copy, loop);
 	c->produced[dir] += n;
 	c->lost[dir] += copy.lost;
-	c->seq[dir] = copy.rec.seq;
+	c->met[dir] = other;
 }
 
 /* The TLS object is no more, or carries nothing more. */

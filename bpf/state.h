@@ -43,10 +43,25 @@ struct conn_state {
 	__u64 produced[2]; /* by enum ev_dir */
 	__u64 lost[2];
 	__u64 ignored[2];
-	__u32 seq[2];
+	__u64 met[2]; /* produced[] of the other direction at the latest call of this one */
 	__u32 lib;
 	__u32 flags; /* enum ev_conn_flags */
+	__u32 kept;  /* bit 1 << dir: map "kept" may have the beginning of a lost call */
+	__u32 pad;
 	struct socket_ends ends; /* family 0: not known */
+};
+
+/* Map "kept": how a call began that was the first behind the other direction and was lost, ring full. */
+struct kept_key {
+	__u64 tls;
+	__u32 tgid, dir;
+};
+
+struct kept {
+	__u64 gen;
+	__u64 offset, other, ts; /* as in struct ev_data */
+	__u32 moved, len;
+	__u8 bytes[EV_BEGIN_MAX];
 };
 
 /* Map "wires": socket -> this, of TLS connections on the wire. */

@@ -90,6 +90,7 @@ static void add_record(struct input *in, enum ev_dir dir, struct slice s)
 		    .head = {EV_DATA, (uint32_t)(sizeof(d) + part.n), in->ts += 1000000},
 		    .conn = in->conn,
 		    .offset = in->offsets[dir],
+		    .other = in->offsets[!dir],
 		    .len = (uint32_t)part.n,
 		    .dir = dir,
 		    .lib = EV_LIB_OPENSSL,

@@ -21,7 +21,6 @@ struct builder {
 	struct pipeline *p;
 	struct buf rec;
 	uint64_t ts, offset[CONNS][2];
-	uint32_t seq[CONNS][2];
 };
 
 static void on_span(void *ctx, const struct span *s)
@@ -62,8 +61,10 @@ static void give(struct builder *b, void *rec, uint32_t type, const void *payloa
 
 static void data(struct builder *b, unsigned c, unsigned dir, struct slice payload, unsigned flags)
 {
-	struct ev_data d = {.conn = conn(c), .offset = b->offset[c][dir], .seq = b->seq[c][dir]++};
+	struct ev_data d = {.conn = conn(c), .offset = b->offset[c][dir]};
 
+	d.other = b->offset[c][!dir];
+	d.moved = payload.n % 2 ? (uint32_t)d.other : 0;
 	d.len = (uint32_t)payload.n;
 	d.dir = (uint8_t)dir;
 	d.lib = EV_LIB_OPENSSL;

@@ -77,6 +77,22 @@ static struct holed {
 	size_t holes, complete, before, before_exact, behind, behind_exact;
 } holed[2][2];
 
+/* Why a call that no hole overlaps was marked, and where the hole began. */
+static struct cause {
+	const char *why, *began;
+	size_t n;
+} causes[32];
+
+static void count_cause(const char *why, const char *began)
+{
+	size_t i = 0;
+
+	while (i < sizeof(causes) / sizeof(*causes) - 1 && causes[i].n &&
+	       (strcmp(causes[i].why, why) || strcmp(causes[i].began, began)))
+		i++;
+	causes[i] = (struct cause){why, began, causes[i].n + 1};
+}
+
 /* Clients that pipeline inside a hole: against the RFC, and as it allows. */
 static struct {
 	size_t tried;
@@ -472,7 +488,7 @@ struct wire {
 	struct proto_conn *conn;
 	size_t at[2]; /* bytes of each direction that went by */
 	const struct hole *hole;
-	bool late;      /* the hole is reported with the byte behind it */
+	bool late;      /* the hole is reported before the next byte of either direction, not at once */
 	size_t pending; /* bytes of it that were not reported yet */
 };
 
@@ -503,8 +519,7 @@ static void send_piece(struct wire *w, enum ev_dir dir, struct slice s)
 		return;
 	}
 	*at += s.n;
-	if (h && h->dir == dir)
-		report_hole(w);
+	report_hole(w);
 	proto_feed(w->conn, dir, 1, s);
 }
 
@@ -605,6 +620,18 @@ static bool neighbour_is_right(const struct llm_call *call)
 	        call->output.v[0].n_parts == 1 && slice_eq(call->output.v[0].parts[0].text, SLICE("yes")));
 }
 
+/* `at`: in the exchange. */
+static const char *hole_began(const struct buf *rq, const struct hole *h, size_t at)
+{
+	const char *body = slice_find(buf_slice(rq), SLICE("\r\n\r\n"));
+
+	if (h->dir == EV_DIR_READ)
+		return "in a response";
+	if (at < 5)
+		return "before the method of a request was seen";
+	return at < (size_t)(body - rq->p) ? "in the head of a request" : "in the body of a request";
+}
+
 static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct slice whole)
 {
 	struct transport t = {.chunked = rand() % 2, .gzip = rand() % 4 == 0, .step = 2000};
@@ -612,14 +639,15 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 	struct hole h = {.dir = rand() % 3 ? EV_DIR_READ : EV_DIR_WRITE};
 	struct wire w = {.conn = proto_open(&llm_proto_events, l, &info), .hole = &h, .late = rand() % 2};
 	struct holed *tally = &holed[h.dir == EV_DIR_READ][w.late];
-	size_t length, begun;
+	size_t length, begun, before;
 
 	write_exchange(&rq, &rs, item, &t);
 	length = h.dir == EV_DIR_WRITE ? rq.n : rs.n;
 	clear_ended();
 	send_neighbour(&w);
 	begun = ended.n;
-	h.from = w.at[h.dir == EV_DIR_WRITE] + (size_t)rand() % length;
+	before = w.at[h.dir == EV_DIR_WRITE];
+	h.from = before + (size_t)rand() % length;
 	h.to = h.from + 1 + (size_t)rand() % (rand() % 2 ? 30 : length);
 	/* Only within this exchange: the neighbours must not suffer. */
 	if (h.to > w.at[h.dir == EV_DIR_WRITE] + length)
@@ -638,6 +666,8 @@ static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct 
 		if (is_neighbour(call)) {
 			*(i < begun ? &tally->before_exact : &tally->behind_exact) +=
 			    call->state == LLM_COMPLETE;
+			if (call->state != LLM_COMPLETE)
+				count_cause(call->why_incomplete, hole_began(&rq, &h, h.from - before));
 			if (!neighbour_is_right(call))
 				differ(c, "hole: neighbour", call->response_id, SLICE("n"));
 		} else if (call->state == LLM_COMPLETE) {
@@ -694,6 +724,212 @@ static void check_pipelining(struct check *c, struct llm *l, yyjson_val *item, b
 	buf_release(&next_rs);
 }
 
+/* ---- lost records ---- */
+
+/*
+ * Four exchanges on one connection, the recorded one and three neighbours, as
+ * records of the kernel, of which a burst is lost: in both directions, as when
+ * the ring is full for a while.  Calls without a lost record must be complete.
+ */
+#define SESSION_EXCHANGES 4
+#define SESSION_RECORDS   4096
+#define RECORD_BYTES_MAX  700
+
+static struct {
+	size_t bursts, intact, complete;
+} lost_records[2]; /* in one direction, in both */
+
+struct session {
+	struct piece {
+		enum ev_dir dir;
+		struct slice bytes;
+		unsigned exchange;
+		bool lost;
+	} v[SESSION_RECORDS];
+	size_t n;
+	bool hit[SESSION_EXCHANGES];
+	size_t begin[SESSION_EXCHANGES]; /* of the request, in its direction */
+	struct buf bytes[SESSION_EXCHANGES][2];
+};
+
+/* A write or read as programs make them: the head by itself, or with what follows. */
+static void add_pieces(struct session *s, unsigned exchange, enum ev_dir dir)
+{
+	struct slice rest = buf_slice(&s->bytes[exchange][dir]);
+	const char *end = slice_find(rest, SLICE("\r\n\r\n"));
+	size_t n = end && rand() % 2 ? (size_t)(end - rest.p) + 4 : 0;
+
+	while (rest.n && s->n < SESSION_RECORDS) {
+		if (!n)
+			n = 1 + (size_t)rand() % (rand() % 8 ? RECORD_BYTES_MAX : rest.n);
+		n = n < rest.n && s->n < SESSION_RECORDS - 8 ? n : rest.n;
+		s->v[s->n++] = (struct piece){dir, slice_of(rest.p, n), exchange, false};
+		rest = slice_from(rest, n);
+		n = 0;
+	}
+}
+
+static void make_session(struct session *s, yyjson_val *item)
+{
+	struct transport t = {.chunked = rand() % 2};
+
+	for (unsigned i = 0; i < SESSION_EXCHANGES; i++) {
+		s->begin[i] = i ? s->begin[i - 1] + s->bytes[i - 1][0].n : 0;
+		if (i == 1)
+			write_exchange(&s->bytes[i][0], &s->bytes[i][1], item, &t);
+		else
+			write_neighbour(&s->bytes[i][0], &s->bytes[i][1]);
+		add_pieces(s, i, EV_DIR_WRITE);
+		add_pieces(s, i, EV_DIR_READ);
+	}
+}
+
+/* Returns whether both directions lost something. */
+static bool lose_burst(struct session *s)
+{
+	size_t from = (size_t)rand() % s->n, n = 1 + (size_t)rand() % (rand() % 2 ? 3 : 12);
+	bool lost[2] = {false};
+
+	for (size_t i = from; i < from + n && i < s->n; i++) {
+		s->v[i].lost = s->hit[s->v[i].exchange] = true;
+		lost[s->v[i].dir] = true;
+	}
+	return lost[0] && lost[1];
+}
+
+static void *on_open(void *ctx, const struct conn_info *conn_info)
+{
+	return proto_open(&llm_proto_events, ctx, conn_info);
+}
+
+static void on_bytes(void *conn, enum ev_dir dir, uint64_t ts, struct slice bytes)
+{
+	proto_feed(conn, dir, ts, bytes);
+}
+
+static void on_gap(void *conn, enum ev_dir dir, uint64_t ts, uint64_t n, enum gap_cause cause)
+{
+	proto_gap(conn, dir, ts, n, cause);
+}
+
+static void on_close(void *conn, uint64_t ts, bool complete)
+{
+	proto_close(conn, ts, complete);
+}
+
+/* The kernel side as far as it numbers: what it says of each call, and what it keeps of a lost one. */
+struct kernel {
+	struct streams *streams;
+	uint64_t passed[2], met[2];
+	struct ev_data kept[2];
+	uint8_t begin[2][EV_BEGIN_MAX];
+};
+
+static void give_record(struct kernel *k, const struct ev_data *head, const void *bytes)
+{
+	struct ev_data *d = xcalloc(1, sizeof(*d) + head->len);
+
+	*d = *head;
+	memcpy(d->data, bytes, d->len);
+	streams_data(k->streams, d);
+	free(d);
+}
+
+static void give_kept(struct kernel *k)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		if (k->kept[dir].len)
+			give_record(k, &k->kept[dir], k->begin[dir]);
+		k->kept[dir].len = 0;
+	}
+}
+
+static void keep(struct kernel *k, const struct ev_data *head, const void *bytes)
+{
+	if (!head->moved && head->offset)
+		return;
+	k->kept[head->dir] = *head;
+	k->kept[head->dir].len = head->len < EV_BEGIN_MAX ? head->len : EV_BEGIN_MAX;
+	memcpy(k->begin[head->dir], bytes, k->kept[head->dir].len);
+}
+
+static void run_session(const struct session *s, struct llm *l)
+{
+	static const struct stream_events stream_events = {on_open, on_bytes, on_gap, on_close};
+	struct kernel k = {.streams = streams_new(&stream_events, l)};
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct piece *p = &s->v[i];
+		struct ev_data d = {.head = {EV_DATA, (uint32_t)(sizeof(d) + p->bytes.n), 1},
+		                    .offset = k.passed[p->dir],
+		                    .other = k.passed[!p->dir],
+		                    .moved = (uint32_t)(k.passed[!p->dir] - k.met[p->dir]),
+		                    .len = (uint32_t)p->bytes.n,
+		                    .dir = (uint8_t)p->dir};
+
+		k.passed[p->dir] += p->bytes.n;
+		k.met[p->dir] = d.other;
+		if (p->lost) {
+			keep(&k, &d, p->bytes.p);
+			continue;
+		}
+		give_kept(&k);
+		give_record(&k, &d, p->bytes.p);
+	}
+	streams_free(k.streams);
+}
+
+/* Whether the call is one that no lost record touched. */
+static bool is_intact(const struct session *s, const struct llm_call *call)
+{
+	for (unsigned i = 0; i < SESSION_EXCHANGES; i++) {
+		if (s->begin[i] == call->request_offset)
+			return !s->hit[i];
+	}
+	return false;
+}
+
+static void check_lost_records(struct check *c, struct llm *l, yyjson_val *item, struct slice whole)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+	struct buf text = {0};
+	size_t intact = 0, complete = 0;
+	bool both;
+
+	make_session(s, item);
+	both = lose_burst(s);
+	clear_ended();
+	run_session(s, l);
+	for (unsigned i = 0; i < SESSION_EXCHANGES; i++)
+		intact += !s->hit[i];
+	for (size_t i = 0; i < ended.n; i++) {
+		const struct llm_call *call = ended.calls[i];
+
+		print_call(&text, call);
+		if (is_intact(s, call)) {
+			bool exact = call->state == LLM_COMPLETE || slice_eq(buf_slice(&text), whole);
+
+			complete += exact;
+			if (!exact)
+				count_cause(call->why_incomplete, both ? "of records in both directions"
+				                                       : "of records in one direction");
+		}
+		if (call->state != LLM_COMPLETE)
+			continue;
+		if (is_neighbour(call) ? !neighbour_is_right(call) : !slice_eq(buf_slice(&text), whole))
+			differ(c, "lost records", call->response_id, SLICE("(another)"));
+	}
+	lost_records[both].bursts++;
+	lost_records[both].intact += intact;
+	lost_records[both].complete += complete;
+	for (unsigned i = 0; i < SESSION_EXCHANGES; i++) {
+		buf_release(&s->bytes[i][0]);
+		buf_release(&s->bytes[i][1]);
+	}
+	buf_release(&text);
+	free(s);
+}
+
 static void check_holes(struct check *c, struct llm *l, yyjson_val *item)
 {
 	const char *count = getenv("SPANTAP_CORPUS_HOLES");
@@ -704,6 +940,7 @@ static void check_holes(struct check *c, struct llm *l, yyjson_val *item)
 	for (int i = count ? atoi(count) : 2; i > 0; i--) {
 		check_hole(c, l, item, buf_slice(&whole));
 		check_pipelining(c, l, item, i % 2);
+		check_lost_records(c, l, item, buf_slice(&whole));
 	}
 	buf_release(&whole);
 }
@@ -848,6 +1085,14 @@ static bool report_holes(void)
 			failed = failed || h->before_exact != h->before ||
 			         (read && !late && h->behind_exact != h->behind);
 		}
+	for (const struct cause *k = causes; k->n; k++)
+		printf("FIGURE a call marked %zu times that no hole overlaps, hole %s: %s\n", k->n, k->began,
+		       k->why);
+	for (int both = 0; both < 2; both++)
+		printf("FIGURE %zu bursts of records lost in %s: calls that none overlaps complete: %zu of "
+		       "%zu\n",
+		       lost_records[both].bursts, both ? "both directions" : "one direction",
+		       lost_records[both].complete, lost_records[both].intact);
 	printf(
 	    "FIGURE %zu clients pipelined behind a hole as RFC 9112 allows, %zu against it; wrong ones are "
 	    "differences\n",

@@ -123,6 +123,30 @@ static void holes_are_located(void **state)
 		   "a > gap 5 call too long for this kernel\na > gap 1 decoder crashed\na > z\na > gap 2 ring full\na < gap 4 ring full\na close 9000 incomplete\n");
 }
 
+/* A record says how far the other direction had come: a hole is told before what came behind it. */
+static void holes_are_told_when_they_happened(void **state)
+{
+	struct streams *ss = streams_new(&events, NULL);
+	struct ev_data rec = {.head = {.type = EV_DATA, .size = sizeof(rec), .ts = 1000},
+			      .conn = {.tls = 0xa, .gen = 1, .proc = proc},
+			      .flags = EV_DATA_UNREADABLE};
+
+	(void)state;
+	give(ss, 0xa, 1, EV_DIR_WRITE, 0, "abc", 0, false);
+	rec.dir = EV_DIR_READ;
+	rec.len = 2;
+	rec.other = 10;
+	streams_data(ss, &rec);
+	rec.dir = EV_DIR_WRITE;
+	rec.offset = 12;
+	rec.other = 5;
+	streams_data(ss, &rec);
+	streams_finish(ss, 9000);
+	assert_int_equal(streams_stats(ss)->lost_bytes, 7 + 2 + 3 + 2 + 2);
+	expect(ss, "open a\na > abc\na > gap 7 ring full\na < gap 2 memory not readable\na < gap 3 ring full\n"
+		   "a > gap 2 ring full\na > gap 2 memory not readable\na close 9000 incomplete\n");
+}
+
 static void a_reused_address_is_another_connection(void **state)
 {
 	struct streams *ss = streams_new(&events, NULL);
@@ -323,7 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bytes_pass_in_order),
-	    cmocka_unit_test(holes_are_located),
+	    cmocka_unit_test(holes_are_located), cmocka_unit_test(holes_are_told_when_they_happened),
 	    cmocka_unit_test(a_reused_address_is_another_connection),
 	    cmocka_unit_test(a_close_waits_for_its_last_bytes),
 	    cmocka_unit_test(an_exit_closes_what_the_process_had),

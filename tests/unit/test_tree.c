@@ -304,6 +304,12 @@ static void test_summary(void **state)
 	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 5000, .tls_connections = 2}, 0),
 	                    "captured 5,000 bytes · no LLM call was seen\n"
 	                    "  2 TLS connections, no LLM call on any of them · nothing lost\n");
+	assert_string_equal(
+	    summary(
+	        &(struct sink_summary){.captured_bytes = 5000, .tls_connections = 2, .unknown_protocol = 1},
+	        3),
+	    "captured 5,000 bytes · 1 connection passed over: neither HTTP/1 nor HTTP/2\n"
+	    "  nothing lost\n");
 	assert_non_null(strstr(summary(NULL, 1), "not known"));
 	summary(NULL, 0);
 	buf_release(&(struct buf){0});

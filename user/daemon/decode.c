@@ -287,6 +287,7 @@ static bool summary(const struct decoder_process *d, struct sink_summary *ret)
 		s.lost_bytes = stats.stream.lost_bytes;
 	}
 	s.tls_connections = stats.stream.conns;
+	s.unknown_protocol = stats.unknown;
 	s.shed_spans = outbox_shed(d->outbox);
 	*ret = s;
 	return counted || d->conf.from_file;

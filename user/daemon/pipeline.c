@@ -15,6 +15,7 @@ struct pipeline {
 	struct pipeline_conn *current; /* whose bytes are being parsed */
 	struct clock_map clock;
 	uint64_t records, bad_records, poisoned;
+	uint64_t unknown; /* connections that speak no protocol known here */
 	uint64_t ticked; /* time of the latest tick */
 };
 
@@ -22,6 +23,7 @@ struct pipeline_conn {
 	struct pipeline *pipeline;
 	struct ev_proc proc;
 	struct proto_conn *proto;
+	bool unknown; /* counted as such */
 	struct verdict_conn verdict;
 };
 
@@ -124,8 +126,11 @@ static void *on_open(void *ctx, const struct conn_info *info)
 static void parsed(struct pipeline_conn *c)
 {
 	c->pipeline->current = NULL;
-	if (proto_is_unknown(c->proto))
+	if (proto_is_unknown(c->proto)) {
+		c->pipeline->unknown += !c->unknown;
+		c->unknown = true;
 		verdict_none(c->pipeline->verdicts, &c->verdict);
+	}
 	verdict_work(c->pipeline->verdicts, &c->verdict);
 }
 
@@ -352,6 +357,7 @@ struct pipeline_stats pipeline_stats(const struct pipeline *p)
 	    .records = p->records,
 	    .bad_records = p->bad_records,
 	    .poisoned = p->poisoned,
+	    .unknown = p->unknown,
 	};
 }
 

@@ -32,6 +32,7 @@ struct pipeline_stats {
 	struct stream_stats stream;
 	struct llm_stats llm;
 	uint64_t records, bad_records, poisoned;
+	uint64_t unknown; /* connections passed over: they speak no protocol known here */
 };
 
 /* Appends a JSON object: what verdicts_json() and spans_live_json() say. */

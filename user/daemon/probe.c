@@ -894,6 +894,9 @@ static void say_end(const struct sink_summary *s)
 		buf_adds(&words, hole + 2);
 		lost = true;
 	}
+	if (s->unknown_protocol)
+		buf_addf(&words, ", %llu connections passed over: neither HTTP/1 nor HTTP/2",
+			 (unsigned long long)s->unknown_protocol);
 	log_warn("%s%s", buf_str(&words), lost ? "" : ", nothing lost");
 	buf_release(&words);
 }

@@ -15,7 +15,7 @@
 #include "../../bpf/events.h"
 #include "base/buf.h"
 
-#define RECORDING_MAGIC "spantap events 2"
+#define RECORDING_MAGIC "spantap events 3"
 
 /* Buffered writing; err is sticky. */
 struct recording {

@@ -200,6 +200,17 @@ static struct slice output_type(yyjson_val *body)
 	return slice_starts(type, SLICE("json")) ? SLICE("json") : type;
 }
 
+/* max_tokens must be there; the rest tells it from chat completions. */
+static bool shape(yyjson_val *body)
+{
+	yyjson_val *tool = yyjson_arr_get_first(json_get(body, "tools"));
+
+	if (!yyjson_is_arr(json_get(body, "messages")) || !yyjson_is_int(json_get(body, "max_tokens")))
+		return false;
+	return slice_starts(json_get_str(body, "model"), SLICE("claude")) || json_get(body, "system") ||
+	       json_get(tool, "input_schema");
+}
+
 static bool request(struct llm_call *call, yyjson_val *body)
 {
 	yyjson_val *messages = json_get(body, "messages"), *system = json_get(body, "system"), *v;
@@ -368,6 +379,7 @@ const struct llm_api anthropic_messages_api = {
     .provider = "anthropic",
     .operation = "chat",
     .fit = fit,
+    .shape = shape,
     .request = request,
     .path = from_path,
     .response = response,

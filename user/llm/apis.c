@@ -133,6 +133,14 @@ const struct llm_api *api_next(const struct api_target *t, const struct llm_api 
 	return NULL;
 }
 
+const struct llm_api *api_by_shape(yyjson_val *body)
+{
+	for (size_t i = 0; i < sizeof(apis) / sizeof(*apis); i++)
+		if (apis[i]->shape && apis[i]->shape(body))
+			return apis[i];
+	return NULL;
+}
+
 struct slice api_between(struct slice s, struct slice before, char end)
 {
 	const char *at = slice_find(s, before);

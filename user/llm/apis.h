@@ -64,6 +64,11 @@ struct llm_api {
 
 	enum api_fit (*fit)(const struct api_target *t);
 	/*
+	 * Whether a request with this body is of this API and hardly of another; asked
+	 * where the path is not known (HTTP/2 joined late). NULL: its bodies do not tell.
+	 */
+	bool (*shape)(yyjson_val *body);
+	/*
 	 * Whether the body has the shape of this API's requests. Its strings live as
 	 * long as the call. A multipart form comes as an object too (multipart.h).
 	 */
@@ -125,6 +130,9 @@ const struct llm_api *api_find(const struct api_target *t, bool socket, enum api
 
 /* The next row whose path fits, where the body has not the shape of those before; NULL for none. */
 const struct llm_api *api_next(const struct api_target *t, const struct llm_api *after);
+
+/* The row whose request this is by its body alone; NULL for none. */
+const struct llm_api *api_by_shape(yyjson_val *body);
 
 /* gen_ai.provider.name by host; `flavour` when the host is not known. */
 const char *api_provider(struct slice host, const char *flavour);

@@ -34,6 +34,8 @@ static const char *why_request(const struct pending *p)
 {
 	const struct exchange *x = p->x;
 
+	if (p->by_shape)
+		return "the request's path is not known: the API is told by the shape of its body";
 	if (p->request_hole || x->damage & (DAMAGE_REQUEST_HEAD | DAMAGE_REQUEST_BODY))
 		return why_lost(x, true);
 	if (x->damage & DAMAGE_LATE)

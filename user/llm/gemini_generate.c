@@ -103,6 +103,11 @@ static void message(struct llm_call *call, struct llm_messages *list, yyjson_val
 		gemini_content(call, m, content);
 }
 
+static bool shape(yyjson_val *body)
+{
+	return yyjson_is_arr(json_get(yyjson_arr_get_first(json_get(body, "contents")), "parts"));
+}
+
 static bool request(struct llm_call *call, yyjson_val *body)
 {
 	yyjson_val *envelope = yyjson_is_obj(json_get(body, "request")) ? body : NULL, *v;
@@ -280,6 +285,7 @@ const struct llm_api gemini_generate_api = {
     .provider = "gcp.gemini",
     .operation = "generate_content",
     .fit = fit,
+    .shape = shape,
     .request = request,
     .path = from_path,
     .response = response,

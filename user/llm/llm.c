@@ -71,6 +71,14 @@ static bool is_grpc(const struct exchange *x)
 	                    SLICE("application/grpc"));
 }
 
+/* Its head is not known, so its body must tell (http2.h). */
+static bool path_unknown(const struct exchange *x)
+{
+	bool may_be_post = !x->method.p || slice_eq(x->method, SLICE("POST"));
+
+	return slice_eq(x->protocol, SLICE("h2")) && !x->target.p && may_be_post && x->damage;
+}
+
 static void on_request(void *ctx, struct exchange *x)
 {
 	struct llm *l = ctx;
@@ -80,13 +88,18 @@ static void on_request(void *ctx, struct exchange *x)
 	const struct llm_api *api = is_grpc(x) ? NULL : api_find(&t, socket, &fit);
 	struct pending *p;
 
+	bool by_shape = !api && !socket && !is_grpc(x) && path_unknown(x);
+
 	x->user = NULL;
+	if (by_shape)
+		api = &openai_chat_api; /* until the body is there */
 	if (!api || (api == &mcp_api && !l->ev->mcp)) {
 		l->stats.other_exchanges++;
 		return;
 	}
 	p = pending_new(l, x, api);
 	p->fit = fit;
+	p->by_shape = by_shape;
 	x->user = p;
 	if (socket) {
 		if (api->path)
@@ -156,14 +169,27 @@ static bool try_next(struct pending *p, const struct api_target *t)
 	return true;
 }
 
+/* The call becomes one of the API that the body is of; false: of none. */
+static bool find_by_shape(struct pending *p)
+{
+	yyjson_doc *doc = json_read(buf_slice(&p->request));
+	const struct llm_api *api = api_by_shape(yyjson_doc_get_root(doc));
+
+	yyjson_doc_free(doc);
+	if (api)
+		pending_retry(p, api);
+	return api != NULL;
+}
+
 /* The request is as complete as it will be. False: this is no LLM call, `p` is gone. */
 static bool begin(struct pending *p)
 {
 	bool whole = p->request_ended && !p->request_hole && !p->request_cut;
-	bool shaped = whole && parse_request(p);
+	bool found = !p->by_shape || (whole && !p->x->response_start && find_by_shape(p));
+	bool shaped = whole && found && parse_request(p);
 	struct api_target t = pending_target(p->x);
 
-	while (whole && !shaped && p->fit == API_SHAPE && !p->x->response_start && try_next(p, &t))
+	while (whole && found && !shaped && p->fit == API_SHAPE && !p->x->response_start && try_next(p, &t))
 		shaped = parse_request(p);
 
 	if (!shaped && p->fit != API_YES) {

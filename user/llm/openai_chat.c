@@ -215,6 +215,22 @@ static struct slice effort(yyjson_val *body)
 	return s.n ? s : json_get_str(json_get(body, "reasoning"), "effort");
 }
 
+/* What Anthropic, Ollama and Cohere have and OpenAI has not tells it from theirs. */
+static bool shape(yyjson_val *body)
+{
+	static const char *const of_others[] = {"system", "options",   "keep_alive", "p",
+	                                        "k",      "documents", "thinking"};
+	yyjson_val *message = yyjson_arr_get_first(json_get(body, "messages"));
+
+	if (!json_get_str(message, "role").n || !json_get_str(body, "model").n ||
+	    slice_starts(json_get_str(body, "model"), SLICE("claude")))
+		return false;
+	for (size_t i = 0; i < sizeof(of_others) / sizeof(*of_others); i++)
+		if (json_get(body, of_others[i]))
+			return false;
+	return true;
+}
+
 static bool request(struct llm_call *call, yyjson_val *body)
 {
 	yyjson_val *stop = json_get(body, "stop"), *v;
@@ -418,6 +434,7 @@ const struct llm_api openai_chat_api = {
     .provider = "openai",
     .operation = "chat",
     .fit = fit,
+    .shape = shape,
     .request = request,
     .path = openai_path,
     .response = response,

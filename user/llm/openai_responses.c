@@ -89,6 +89,24 @@ void openai_response_request(struct llm_call *call, yyjson_val *body)
 	tools(call, json_get(body, "tools"));
 }
 
+/* `input` is also that of embeddings and moderations: a text or a list of them. */
+static bool shape(yyjson_val *body)
+{
+	static const char *const own[] = {
+	    "instructions", "previous_response_id", "max_output_tokens", "store", "include", "reasoning",
+	    "stream"};
+	yyjson_val *input = json_get(body, "input");
+
+	if (!json_get_str(body, "model").n || !input || json_get(body, "messages"))
+		return false;
+	if (yyjson_is_obj(yyjson_arr_get_first(input)))
+		return true;
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (json_get(body, own[i]))
+			return true;
+	return false;
+}
+
 static bool request(struct llm_call *call, yyjson_val *body)
 {
 	if (!yyjson_is_obj(body) ||
@@ -375,6 +393,7 @@ const struct llm_api openai_responses_api = {
     .provider = "openai",
     .operation = "chat",
     .fit = fit,
+    .shape = shape,
     .request = request,
     .path = openai_path,
     .response = response,

@@ -23,6 +23,7 @@ struct pending {
 	enum api_fit fit;
 	struct llm_call *call; /* NULL once it was handed over */
 	bool begun;
+	bool by_shape; /* the path is not known: the body says which API it is */
 
 	struct buf request;
 	bool request_ended, request_parsed, request_hole, request_cut;

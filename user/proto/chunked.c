@@ -2,12 +2,10 @@
 #include "proto/chunked.h"
 
 enum phase {
-	FIRST,        /* the first digit of a size */
-	SIZE,         /* further digits */
-	EXTENSION,    /* up to LF */
-	DATA_END,     /* CR LF behind the data */
-	TRAILER,      /* at the beginning of a trailer line */
-	TRAILER_LINE, /* inside one */
+	FIRST,     /* the first digit of a size */
+	SIZE,      /* further digits */
+	EXTENSION, /* up to LF */
+	DATA_END,  /* CR LF behind the data */
 };
 
 #define DIGITS_MAX 15 /* a size of 2^60 does not come */
@@ -37,8 +35,7 @@ static bool is_cr(struct chunked *c, char b)
 static enum chunked_result size_end(struct chunked *c)
 {
 	c->left = c->size;
-	expect(c, TRAILER);
-	return c->left ? CHUNKED_DATA : CHUNKED_MORE;
+	return c->left ? CHUNKED_DATA : CHUNKED_TRAILERS;
 }
 
 static enum chunked_result size_byte(struct chunked *c, char b)
@@ -72,16 +69,6 @@ static enum chunked_result byte(struct chunked *c, char b)
 			expect(c, FIRST);
 		else if (!is_cr(c, b))
 			return CHUNKED_DATA_LONGER;
-		return CHUNKED_MORE;
-	case TRAILER:
-		if (b == '\n')
-			return CHUNKED_END;
-		if (!is_cr(c, b))
-			c->phase = TRAILER_LINE;
-		return CHUNKED_MORE;
-	case TRAILER_LINE:
-		if (b == '\n')
-			expect(c, TRAILER);
 		return CHUNKED_MORE;
 	}
 	return CHUNKED_MORE;

@@ -470,3 +470,26 @@ void head_keep(const struct head *h, struct arena *arena, struct head_parsed *p,
 		unfold(ret->v[i].value);
 	}
 }
+
+bool head_keep_trailers(const struct head *h, struct arena *arena, struct http_headers *ret)
+{
+	struct slice rest = buf_slice(&h->bytes), line, name;
+	bool all = true;
+
+	while (slice_cut(&rest, '\n', &line)) {
+		struct http_header *f;
+
+		line = slice_trim(line);
+		if (!line.n)
+			continue;
+		if (ret->n == PROTO_HEADERS_MAX || !plausible_field(line)) {
+			all = false;
+			continue;
+		}
+		slice_cut(&line, ':', &name);
+		f = arena_push(arena, &ret->v, &ret->n, sizeof(*f));
+		*f = (struct http_header){arena_dup(arena, slice_trim(name)),
+		                          arena_dup(arena, slice_trim(line))};
+	}
+	return all;
+}

@@ -69,6 +69,11 @@ struct head_parsed {
 /* 0, or -EBADMSG with ret->why. */
 int head_parse(const struct head *h, struct head_parsed *ret);
 /* Copies the head into `arena` and makes *ret (with its slices) point there. */
+/*
+ * The collected bytes are a trailer section: field lines and an empty one. Its
+ * fields into `arena`; false when not all of it is a field, or there are too many.
+ */
+bool head_keep_trailers(const struct head *h, struct arena *arena, struct http_headers *ret);
 void head_keep(const struct head *h, struct arena *arena, struct head_parsed *p, struct http_headers *ret);
 
 #endif

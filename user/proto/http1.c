@@ -12,7 +12,10 @@
  *   until close       every byte up to the close is body, hole or not.
  *   head, between     the boundary is lost.
  *
- * Where the boundary of a direction is lost, a message may begin
+ * A POST that waits for its answer is a turn: what is missing of it is missing
+ * of it alone, and the next request begins behind the head of its answer (pairing.h).
+ *
+ * Where the boundary of a direction is lost otherwise, a message may begin
  *   EDGE   right behind the hole (records are lost whole, and writers begin a
  *          message with a record), or, if it is a request, with the first byte
  *          behind the head of a response;
@@ -35,7 +38,9 @@ enum state {
 	SEARCHING,   /* the boundary is lost: anything may come */
 	IN_LENGTH,   /* body, `left` bytes to go */
 	UNTIL_CLOSE, /* body without known end */
+	IN_TURN,     /* of requests: the rest of one that has a hole, up to its answer (pairing.h) */
 	IN_CHUNKS,   /* chunked body */
+	IN_TRAILERS, /* behind its last chunk: lines up to an empty one are collected in `head` */
 	HANDED_OVER, /* no HTTP any more: WebSocket, or passed over */
 };
 
@@ -48,13 +53,18 @@ struct side {
 	uint64_t offset;  /* of the next byte */
 	uint64_t ts;      /* of the bytes that are being parsed */
 	uint64_t left;
+	bool turned; /* the other side had moved last before that head (pairing.h) */
 	struct chunked chunked;
+	size_t line;       /* IN_TRAILERS: bytes of the line so far */
+	bool cr;           /* and it is one CR */
+	bool trailers_cut; /* not all of them were kept */
 	struct head head;
 };
 
 struct http1 {
 	struct pairing pairing;
 	struct side side[2];
+	const struct side *last;     /* that moved: a byte or a hole; NULL: none yet */
 	struct websocket *websocket; /* NULL: the connection was not handed over to it */
 	struct open *upgraded;       /* its exchange */
 };
@@ -91,10 +101,13 @@ static void expect_start(struct side *s, enum trust trust)
 /* The boundary is lost, to n bytes that no body accounts for (0: to something else than a hole). */
 static void lose_boundary(struct side *s, uint64_t n, enum gap_cause cause)
 {
-	if (is_request(s))
+	if (is_request(s)) {
 		pairing_request_lost(&s->conn->pairing, n, cause);
-	else
-		pairing_response_lost(&s->conn->pairing, n, cause);
+		return;
+	}
+	pairing_response_lost(&s->conn->pairing, n, cause);
+	if (other(s)->state == IN_TURN) /* when it ends cannot be told any more */
+		expect_start(other(s), EDGE);
 }
 
 static void search_on(struct side *s)
@@ -277,7 +290,7 @@ static void syntax_error(struct side *s, const char *why)
 static void begin_request(struct http1 *c, struct side *s, struct head_parsed *p)
 {
 	bool fresh;
-	struct open *o = pairing_request(&c->pairing, s->trust == FOUND, &fresh);
+	struct open *o = pairing_request(&c->pairing, s->trust == FOUND, s->turned, &fresh);
 
 	if (fresh)
 		expect_start(other(s), EXACT);
@@ -298,9 +311,13 @@ static void request_turn(struct http1 *c, struct side *s)
 {
 	struct open *o = *body_of(s);
 
+	if (s->state == IN_TURN) {
+		expect_start(s, EDGE);
+		return;
+	}
 	if (c->pairing.synced || s->trust == EXACT || s->state == HANDED_OVER)
 		return;
-	if (s->state != AT_START)
+	if (s->state != AT_START && s->state != SEARCHING)
 		lose_boundary(s, 0, 0);
 	expect_start(s, EDGE);
 	if (!o)
@@ -463,6 +480,45 @@ static void step_length(struct side *s, struct slice *in)
 		message_end(s);
 }
 
+static void begin_trailers(struct side *s)
+{
+	s->state = IN_TRAILERS;
+	s->line = 0;
+	s->trailers_cut = false;
+}
+
+static void trailers_end(struct side *s)
+{
+	struct open *o = *body_of(s);
+
+	if (o && !head_keep_trailers(&s->head, &o->x.arena,
+	                             is_request(s) ? &o->x.request_trailers : &o->x.response_trailers))
+		s->trailers_cut = true;
+	if (o && s->trailers_cut)
+		open_mark(o, DAMAGE_FIELDS, "trailer fields beyond the limit, or invalid");
+	head_release(&s->head);
+	message_end(s);
+}
+
+/* What is beyond the limit is not kept; the section ends with an empty line all the same. */
+static void step_trailers(struct side *s, struct slice *in)
+{
+	const char *lf = memchr(in->p, '\n', in->n);
+	size_t n = lf ? (size_t)(lf - in->p) + 1 : in->n, before = s->line;
+	bool empty =
+	    lf && (before == 0 ? n == 1 || (n == 2 && *in->p == '\r') : before == 1 && n == 1 && s->cr);
+
+	s->cr = !lf && (before ? false : n == 1 && *in->p == '\r');
+	s->line = lf ? 0 : before + n;
+	if (s->head.bytes.n + n > PROTO_TRAILERS_MAX)
+		s->trailers_cut = true;
+	else if (*body_of(s))
+		buf_add(&s->head.bytes, in->p, n);
+	take(s, in, n);
+	if (empty)
+		trailers_end(s);
+}
+
 static void step_chunked(struct side *s, struct slice *in)
 {
 	const char *before = in->p;
@@ -474,8 +530,8 @@ static void step_chunked(struct side *s, struct slice *in)
 	}
 	r = chunked_take(&s->chunked, in);
 	s->offset += (uint64_t)(in->p - before);
-	if (r == CHUNKED_END)
-		message_end(s);
+	if (r == CHUNKED_TRAILERS)
+		begin_trailers(s);
 	else if (r == CHUNKED_SIZE_INVALID)
 		syntax_error(s, "invalid chunk size");
 	else if (r == CHUNKED_DATA_LONGER)
@@ -491,6 +547,7 @@ static void step(struct http1 *c, struct side *s, struct slice *in)
 			break;
 		}
 		head_begin(&s->head, kinds(c, s), s->ts, s->offset);
+		s->turned = c->last && c->last != s;
 		s->state = IN_HEAD;
 		break;
 	case IN_HEAD:
@@ -505,8 +562,14 @@ static void step(struct http1 *c, struct side *s, struct slice *in)
 	case IN_CHUNKS:
 		step_chunked(s, in);
 		break;
+	case IN_TRAILERS:
+		step_trailers(s, in);
+		break;
 	case UNTIL_CLOSE:
 		body_bytes(s, *in);
+		take(s, in, in->n);
+		break;
+	case IN_TURN:
 		take(s, in, in->n);
 		break;
 	case HANDED_OVER:
@@ -519,16 +582,25 @@ static void step(struct http1 *c, struct side *s, struct slice *in)
 	}
 }
 
+static void moves(struct http1 *c, const struct side *s)
+{
+	c->last = s;
+	if (!is_request(s))
+		pairing_response_moves(&c->pairing);
+}
+
 static void http1_feed(void *p, enum ev_dir dir, uint64_t ts, struct slice bytes)
 {
 	struct http1 *c = p;
 	struct side *s = &c->side[dir];
 
 	s->ts = ts;
-	if (!is_request(s))
-		pairing_response_moves(&c->pairing, false);
-	while (bytes.n)
+	if (is_request(s) && s->state == SEARCHING && c->last != s)
+		expect_start(s, EDGE);
+	while (bytes.n) {
 		step(c, s, &bytes);
+		moves(c, s);
+	}
 }
 
 /* --- holes ------------------------------------------------------------------------ */
@@ -548,11 +620,30 @@ static void body_hole(struct side *s, uint64_t known, uint64_t lost, enum gap_ca
 		encoding_broken(s, o, "the compressed body has a hole");
 }
 
+/* The head that is being collected is known to be that of a POST or PATCH. */
+static bool turn_begun(const struct side *s)
+{
+	struct slice begun = buf_slice(&s->head.bytes);
+
+	return s->state == IN_HEAD && s->trust != FOUND && is_request(s) &&
+	       (slice_starts(begun, SLICE("POST ")) || slice_starts(begun, SLICE("PATCH ")));
+}
+
 /* A hole where the boundary is not known, or that swallowed it. */
 static void boundary_hole(struct side *s, uint64_t n, enum gap_cause cause)
 {
+	struct pairing *p = &s->conn->pairing;
+	bool synced = p->synced;
+
+	if (turn_begun(s) && (s->trust == EXACT || s->turned) && pairing_turn_unseen(p, s->turned)) {
+		p->request_dir = dir_of(s);
+		if (!synced)
+			expect_start(other(s), EXACT);
+	}
 	expect_start(s, EDGE);
 	lose_boundary(s, n, cause);
+	if (is_request(s) && pairing_in_turn(p))
+		s->state = IN_TURN;
 }
 
 /* A hole that ends a body at a place that is not known. */
@@ -574,8 +665,7 @@ static void http1_gap(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum ga
 
 	s->ts = ts;
 	s->offset += n;
-	if (!is_request(s))
-		pairing_response_moves(&c->pairing, true);
+	moves(c, s);
 	switch (s->state) {
 	case HANDED_OVER:
 		if (c->websocket)
@@ -600,9 +690,13 @@ static void http1_gap(void *p, enum ev_dir dir, uint64_t ts, uint64_t n, enum ga
 		body_hole(s, n, n, cause);
 		chunked_pass(&s->chunked, n);
 		break;
+	case IN_TRAILERS:
+		lose_body(s, n, cause);
+		break;
 	case AT_START:
 	case IN_HEAD:
 	case SEARCHING:
+	case IN_TURN:
 		boundary_hole(s, n, cause);
 		break;
 	}

@@ -158,14 +158,17 @@ static void request_block(struct side *s, struct hpack_block *b, struct arena *a
 	struct http2_streams *ss = &s->conn->streams;
 	const struct block *k = &s->block;
 	struct http2_stream *st = http2_stream_get(ss, k->stream);
-	bool trailers = b && !b->method.p && !b->partial;
+	bool trailers = b && !b->method.p && !b->partial, known = st != NULL;
 
 	if (!st) {
 		if (!http2_stream_unseen(ss, k->stream))
 			return;
 		st = trailers ? http2_stream_orphan(ss, k->stream, false, k->offset, s->ts)
 		              : http2_stream_begin(ss, k->stream, k->offset, k->ts, s->ts, b, arena);
+		known = trailers;
 	}
+	if (st && known)
+		http2_half_trailers(&st->request, b);
 	if (st)
 		http2_stream_lose(st, k->missed, k->cause);
 	if (st && k->end_stream)
@@ -188,6 +191,8 @@ static void response_block(struct side *s, const struct hpack_block *b)
 		http2_stream_respond(st, k->ts, s->ts, b && b->partial ? b : NULL);
 	else if (b->status >= 200 && !st->response.head)
 		http2_stream_respond(st, k->ts, s->ts, b);
+	else if (!b->status && st->response.head)
+		http2_half_trailers(&st->response, b);
 	st = http2_stream_get(ss, k->stream);
 	if (st && k->end_stream)
 		http2_half_end(&st->response, s->ts);

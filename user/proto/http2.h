@@ -5,7 +5,7 @@
  * Each request is an exchange; several are open at once.  protocol is "h2",
  * stream the stream id, request_offset that of its HEADERS frame; :method,
  * :path and :status are where HTTP/1 has them, :authority is given as a field
- * "host".  Interim responses and trailers are read and not reported.
+ * "host".  Interim responses are read and not reported.
  *
  * Marks of this protocol, beside those of proto.h:
  *

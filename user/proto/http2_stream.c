@@ -158,10 +158,8 @@ static void keep_request_fields(struct exchange *x, const struct hpack_block *b)
 		h->v[h->n++] = b->fields.v[i];
 }
 
-static void keep_response_fields(struct exchange *x, const struct hpack_block *b)
+static void keep_fields(struct exchange *x, struct http_headers *h, const struct hpack_block *b)
 {
-	struct http_headers *h = &x->response_headers;
-
 	h->n = b->fields.n;
 	h->v = arena_alloc(&x->arena, (h->n + 1) * sizeof(*h->v));
 	for (size_t i = 0; i < h->n; i++)
@@ -324,7 +322,7 @@ void http2_stream_respond(struct http2_stream *st, uint64_t start_ts, uint64_t t
 	x->status = block->status;
 	x->response_start = start_ts;
 	x->response_head = ts;
-	keep_response_fields(x, block);
+	keep_fields(x, &x->response_headers, block);
 	mark_head(st, DAMAGE_RESPONSE_HEAD, block, x->status);
 	expect_body(h, &x->response_headers);
 	if (slice_eq(x->method, SLICE("HEAD")) || x->status == 304)
@@ -332,6 +330,20 @@ void http2_stream_respond(struct http2_stream *st, uint64_t start_ts, uint64_t t
 	st->all->ev->response(st->all->ctx, x);
 	if (slice_eq(x->method, SLICE("CONNECT")) && x->status >= 200 && x->status < 300)
 		pass_over(st);
+}
+
+void http2_half_trailers(struct http2_half *h, const struct hpack_block *block)
+{
+	struct exchange *x = &h->stream->x;
+	bool fits = block && block->bytes <= PROTO_TRAILERS_MAX;
+
+	if (h->done)
+		return;
+	if (fits)
+		keep_fields(x, h->is_request ? &x->request_trailers : &x->response_trailers, block);
+	if (!fits || block->partial || block->too_many)
+		http2_stream_mark(h->stream, DAMAGE_FIELDS,
+		                  "trailer fields are missing, or beyond the limit");
 }
 
 /* --- bodies ---------------------------------------------------------------------- */

@@ -95,6 +95,8 @@ struct http2_stream *http2_stream_orphan(struct http2_streams *ss, uint32_t id, 
 void http2_stream_respond(struct http2_stream *st, uint64_t start_ts, uint64_t ts,
                           const struct hpack_block *block);
 
+/* The block behind a body, NULL: lost (RFC 9113 8.1). */
+void http2_half_trailers(struct http2_half *h, const struct hpack_block *block);
 void http2_half_body(struct http2_half *h, uint64_t ts, struct slice bytes);
 /* A hole inside the body; n 0: its length is not known. `lost`: bytes to count. */
 void http2_half_hole(struct http2_half *h, uint64_t ts, uint64_t n, uint64_t lost, enum gap_cause cause);

@@ -132,11 +132,29 @@ static void bytes_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
 		p->lost_cause = cause;
 }
 
+/* What is missing of the requests now is of the last one: it is a turn, and was not answered yet. */
+static bool within_turn(const struct pairing *p)
+{
+	return p->turn && p->turn_sure && !p->answered && !p->pipelines &&
+	       (p->turn_hurt || (p->last && !p->last->request_done));
+}
+
 void pairing_request_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
 {
-	p->synced = p->turn = p->asked_exactly = false;
 	p->late &= !cause;
-	bytes_lost(p, n, cause);
+	p->asked_exactly = false;
+	p->turn_hurt = within_turn(p);
+	if (p->turn_hurt && p->last && !p->turn_unseen)
+		open_lose(p->last, n, cause);
+	else
+		bytes_lost(p, n, cause);
+	if (!p->turn_hurt)
+		p->synced = p->turn = p->turn_unseen = false;
+}
+
+bool pairing_in_turn(const struct pairing *p)
+{
+	return p->synced && p->turn && p->turn_hurt;
 }
 
 void pairing_response_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
@@ -154,10 +172,8 @@ void pairing_response_lost(struct pairing *p, uint64_t n, enum gap_cause cause)
 	}
 }
 
-void pairing_response_moves(struct pairing *p, bool hole)
+void pairing_response_moves(struct pairing *p)
 {
-	p->pipelines |= p->overlaps && !hole;
-	p->overlaps = false;
 	p->moved = true;
 }
 
@@ -178,22 +194,30 @@ static bool overlaps(const struct pairing *p)
 	return !p->moved && unanswered(p->last) && p->last->x.request_end;
 }
 
-/* The last request, a turn with the next one right behind it, is a message: so TURN says that it is over. */
-static bool over(const struct pairing *p)
+/*
+ * The next request begins right behind what was seen of the last one, which is a
+ * turn: it comes behind its answer, if neither is a quotation.
+ */
+static bool follows_turn(const struct pairing *p, bool turned)
 {
-	return p->answered || (p->asked_exactly && p->moved);
+	return p->turn && !p->pipelines && (p->answered || turned || (p->asked_exactly && p->moved));
 }
 
-struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
+static void resync(struct pairing *p, bool synced)
+{
+	pairing_give_up(p, NULL, why_turn);
+	p->synced = synced;
+}
+
+struct open *pairing_request(struct pairing *p, bool searched, bool turned, bool *ret_fresh)
 {
 	struct open *o;
 
-	p->overlaps |= overlaps(p);
+	p->pipelines |= overlaps(p);
+	p->synced &= !(p->turn_hurt && pairing_waiting(p)); /* it was no turn */
 	*ret_fresh = !p->synced && !(searched && unanswered(p->last));
-	if (*ret_fresh) {
-		pairing_give_up(p, NULL, why_turn);
-		p->synced = !searched && p->turn && !p->pipelines && over(p);
-	}
+	if (*ret_fresh)
+		resync(p, !searched && follows_turn(p, turned));
 	if (p->n_open >= PROTO_PIPELINE_MAX) {
 		give_up(p, p->first, "too many requests wait for their response");
 		mark_waiting(p);
@@ -206,9 +230,22 @@ struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh)
 		open_mark(o, p->late ? DAMAGE_LATE : DAMAGE_RESPONSE_HEAD, why_guess);
 	p->late &= !p->synced;
 	p->request_seen = true;
-	p->answered = p->moved = false;
+	p->answered = p->moved = p->turn_hurt = p->turn_unseen = false;
+	p->turn_sure = p->synced || (turned && !searched);
 	p->lost = 0;
 	return o;
+}
+
+bool pairing_turn_unseen(struct pairing *p, bool turned)
+{
+	if (p->pipelines || (p->synced ? p->first != NULL : !turned && !follows_turn(p, false)))
+		return false;
+	if (!p->synced)
+		resync(p, follows_turn(p, turned));
+	p->turn = p->turn_sure = p->turn_unseen = p->turn_hurt = true;
+	p->answered = p->moved = false;
+	p->request_seen = true;
+	return true;
 }
 
 void pairing_asked(struct pairing *p, struct open *o)
@@ -228,7 +265,8 @@ static struct open *orphan(struct pairing *p, uint64_t offset)
 	p->lost = 0;
 	o->x.request_offset = EXCHANGE_NO_REQUEST | offset;
 	open_mark(o, late ? DAMAGE_LATE : DAMAGE_REQUEST_HEAD, "the request was not seen");
-	p->synced = false;
+	p->synced &= p->turn_unseen;
+	p->turn_unseen = false;
 	return o;
 }
 

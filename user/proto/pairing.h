@@ -11,14 +11,26 @@
  *
  * `synced`: everything up to now is paired, or over and marked.  A connection
  * seen from its first byte begins synced, and ORDER keeps it so.  It ends with
- * a hole (or a syntax error) that may hide where a message begins, in either
- * direction.  It comes back at a request that is proved to be a turn:
+ * a hole (or a syntax error) that may hide where a message begins.
  *
- *   - it begins right behind the end of another request, no byte missing;
+ * Holes are told when they happened (stream.h).  So one in the requests does
+ * not end it if the last request is a turn that began synced, is the only one
+ * waiting, and was not answered before the hole: all that is missing, and all
+ * that still comes before the head of its final response, is of that request.
+ * What is sent first behind that head is the next request, if no byte of the
+ * requests is missing between the two.  The turn need not be an exchange: of its
+ * head the method is enough.
+ *
+ * A hole in the responses does end it.  It comes back at a request that is
+ * proved to follow a turn:
+ *
+ *   - it begins right behind the end of another request, no byte missing; or
+ *     that one began synced and has a hole, but none since its answer began;
  *   - that one is a POST or PATCH;
  *   - the two are no quotations in one body: the head of a final response has
- *     been seen since the older one began, or no request boundary was lost since
- *     the connection was last synced.  (Then something of the response, if only
+ *     been seen since the older one began; or the younger one is `turned`, which
+ *     is that bytes of the responses, or a hole in them, came last before it; or
+ *     no request boundary was lost since the connection was last synced.  (Then something of the response, if only
  *     a hole, must have shown since it began: a client that sends two requests
  *     before anything comes back does not keep TURN.)
  *
@@ -27,38 +39,38 @@
  *
  * Until then every request is marked when it begins, and its response is the
  * guess that the client waits for each of them.  A response boundary lost
- * while exchanges are open marks them all: a hole is reported with the byte
- * behind it, so it may have begun before the youngest request, and it may hide
- * an interim response.
+ * while exchanges are open marks them all.
  *
  * Theorem 1.  If the client keeps TURN, an exchange with DAMAGE_NONE is exact,
  * and no byte of it is missing, interim responses included.
  *
- * Theorem 2.  If it also waits for every response, and no body quotes the head
- * of a message, an exchange that no hole overlaps is marked only if it is the
- * first behind one that a hole overlaps, or if all between it and that one are
- * neither POST nor PATCH.  So with POST a hole costs at most the one exchange
- * that follows; none when the hole lies in a response and shows before the
- * next request, or in a body whose length is known.  (On a connection joined
- * late the first request counts as the one behind a hole.)
+ * Theorem 2.  If it also waits for every response, asks with POST or PATCH,
+ * sends a request whole before it is answered, and no body quotes the head of a
+ * message, an exchange that no hole overlaps is marked only
  *
- * That one exchange cannot be saved.  Behind a hole in requests that hides a
- * boundary, the hole may have held a GET, with which the next request was
- * pipelined, TURN kept: the response that comes next is then the GET's, and
- * its bytes and times are what a client that waits would show.  Behind a hole in
- * responses that shows only after the next request began, the hole may have
- * held that request's own interim responses, or the head of its answer, with
- * what is seen quoted in the body.
+ *   - behind a hole in the requests that hid all of a request's method;
+ *   - behind holes in both directions, if the requests' hole went on behind the
+ *     beginning of the response, or it is not known whether it did;
+ *   - as the first on a connection joined late;
  *
- * A client that begins a request while an older one is unanswered, and no hole
- * shows before the next byte of the responses, was seen to pipeline: after a
- * loss it is never synced again, so that theorem 1 does not rest on its
- * manners.  What remains cannot be decided: a client that breaks TURN, but only
- * inside holes so far, looks byte for byte and stamp for stamp like one that
- * waits (so when a hole in responses hid an interim response alone, and the next
- * request was sent before the answer); and so do two heads quoted back to back
- * in one request body behind a hole, if the first is a POST and a response
- * begins between the two.
+ * and then it is the first exchange behind that.  (Of a call that was lost, ring
+ * full, the kernel side delivers the first bytes: bpf/events.h.  So the first
+ * case is left to memory that could not be read, and to a decoder that crashed.)  It cannot be saved.  A hole
+ * that hid a method may have held two GETs, one answered, and the next request
+ * pipelined with the other, TURN kept: the response that comes next is then the
+ * other's, and its bytes and times are what a client that waits would show.
+ * The same may have been sent in a hole behind an answer, and where the head of
+ * the answer was hidden it is not known what was sent behind it.
+ *
+ * A client that begins a request while an older one is unanswered was seen to
+ * pipeline: after a loss it is never synced again, so that theorem 1 does not
+ * rest on its manners.  What remains cannot be decided: a client that breaks
+ * TURN, but only inside holes so far, looks byte for byte and stamp for stamp
+ * like one that waits; so do two heads quoted back to back in one request body
+ * behind a hole, if the first is a POST and a response begins between the two;
+ * and so does a head quoted in the rest of a request that is still being sent
+ * behind its answer, or behind an interim response that a hole hid, where a record
+ * begins with the quotation.
  */
 #ifndef SPANTAP_PAIRING_H
 #define SPANTAP_PAIRING_H
@@ -89,12 +101,13 @@ struct pairing {
 	struct open *body[2]; /* by direction: whose body is being read; NULL also when it was given up */
 	bool synced;
 	bool late;      /* not synced because the connection is older than the capture */
-	bool overlaps;  /* a request began while another was open: it pipelines, or what is missing was not
-	                   reported yet */
-	bool pipelines; /* seen: the next byte of the responses came without a hole */
-	bool turn;      /* the last request is a POST or PATCH, and no boundary was lost since it began */
-	bool answered;  /* since the last request began: the head of a final response */
-	bool moved;     /* since the last request began: a byte of a response, or a hole */
+	bool pipelines; /* seen: a request began while an older one was unanswered */
+	bool turn; /* the last request is a POST or PATCH, and nothing but it can be missing since it began */
+	bool turn_sure;     /* and it began when `synced` */
+	bool turn_hurt;     /* and bytes of it are missing, its end is not known */
+	bool turn_unseen;   /* and it is no exchange, because they are of its head */
+	bool answered;      /* since the last request began: the head of a final response */
+	bool moved;         /* since the last request began: a byte of a response, or a hole */
 	bool asked_exactly; /* no boundary of a request was lost since it was last synced */
 	bool request_seen;
 	uint64_t lost; /* bytes that belong to no exchange yet */
@@ -106,15 +119,23 @@ void pairing_init(struct pairing *p, const struct proto_events *ev, void *ctx, c
 
 /*
  * A request begins. `searched`: its head was found by search, it may be a
- * quotation.  *ret_fresh: the next byte of the other direction begins a message.
- * The caller fills in the head, then calls pairing_asked().
+ * quotation.  `turned`: a byte of the responses, or a hole, came last before it.  *ret_fresh: the next byte
+ * of the other direction begins a message. The caller fills in the head, then calls pairing_asked().
  */
-struct open *pairing_request(struct pairing *p, bool searched, bool *ret_fresh);
+struct open *pairing_request(struct pairing *p, bool searched, bool turned, bool *ret_fresh);
 void pairing_asked(struct pairing *p, struct open *o);
 /* The head of a final response; `lost`: the boundary before it is not known. `offset` is the head's. */
 struct open *pairing_response(struct pairing *p, bool lost, uint64_t offset);
 /* Any byte of a response, or a hole. */
-void pairing_response_moves(struct pairing *p, bool hole);
+void pairing_response_moves(struct pairing *p);
+/*
+ * Bytes of a head are missing, but it is that of a POST or PATCH, and begins where
+ * it must, or `turned`.  True: all up to its answer is that request, and if the
+ * boundary of the responses was lost, the next byte there begins a message.
+ */
+bool pairing_turn_unseen(struct pairing *p, bool turned);
+/* The end of the last request is not known, but nothing else is sent until its answer has come. */
+bool pairing_in_turn(const struct pairing *p);
 
 /* Where messages begin is not known any more; n bytes are missing that no body accounts for. */
 void pairing_request_lost(struct pairing *p, uint64_t n, enum gap_cause cause);

@@ -28,11 +28,12 @@ static void begin_line(struct buf *out, const struct exchange *x)
 		buf_addf(out, "%" PRIu64 " ", x->request_offset);
 }
 
-static void print_headers(struct buf *out, const struct exchange *x, const struct http_headers *h)
+static void print_fields(struct buf *out, const struct exchange *x, const char *what,
+                         const struct http_headers *h)
 {
 	for (size_t i = 0; i < h->n; i++) {
 		begin_line(out, x);
-		buf_adds(out, "header ");
+		buf_addf(out, "%s ", what);
 		text_escape(out, h->v[i].name);
 		buf_adds(out, ": ");
 		text_escape(out, h->v[i].value);
@@ -81,7 +82,7 @@ static void print_request(void *ctx, struct exchange *x)
 		text_escape(out, x->target);
 		buf_addf(out, " %.*s dir=%s start=%" PRIu64 "\n", (int)x->protocol.n, x->protocol.p,
 		         x->request_dir == EV_DIR_WRITE ? "write" : "read", x->request_start);
-		print_headers(out, x, &x->request_headers);
+		print_fields(out, x, "header", &x->request_headers);
 	} else {
 		buf_adds(out, "unseen\n");
 	}
@@ -98,6 +99,7 @@ static void print_request_end(void *ctx, struct exchange *x)
 	struct buf *out = ctx;
 
 	flush_body(out, x, "request-body", &((struct printed *)x->user)->request);
+	print_fields(out, x, "trailer", &x->request_trailers);
 	begin_line(out, x);
 	buf_addf(out, "request-end ts=%" PRIu64 "\n", x->request_end);
 }
@@ -109,7 +111,7 @@ static void print_response(void *ctx, struct exchange *x)
 	begin_line(out, x);
 	buf_addf(out, "response %u start=%" PRIu64 " head=%" PRIu64 "\n", x->status, x->response_start,
 	         x->response_head);
-	print_headers(out, x, &x->response_headers);
+	print_fields(out, x, "header", &x->response_headers);
 }
 
 static void print_response_body(void *ctx, struct exchange *x, uint64_t ts, struct slice s)
@@ -168,6 +170,7 @@ static void print_end(void *ctx, struct exchange *x)
 	struct printed *p = x->user;
 
 	flush(out, x);
+	print_fields(out, x, "trailer", &x->response_trailers);
 	begin_line(out, x);
 	buf_adds(out, "end damage=");
 	print_damage(out, x->damage);

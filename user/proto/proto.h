@@ -7,7 +7,7 @@
  * requests, a gateway also reads them).  It reports exchanges: one request and
  * its response, bodies with Transfer-Encoding and Content-Encoding removed.
  *
- * Inputs are feed / gap / close, in any cut.  A gap damages the exchange it
+ * Inputs are feed / gap / close, in any cut, gaps in the order of stream.h.  A gap damages the exchange it
  * falls into (exchange.lost_bytes, damage_*), then parsing resumes at the next
  * message that can be recognised; exchanges that no gap touches are exact.
  * No I/O, no clock, no globals.
@@ -22,6 +22,7 @@
 
 #define PROTO_HEAD_MAX     (256 * 1024) /* start line and headers of one message */
 #define PROTO_HEADERS_MAX  256          /* header fields of one message; further ones are dropped, marked */
+#define PROTO_TRAILERS_MAX (8 * 1024)   /* one trailer section (RFC 9110 6.5): a checksum, a status; a longer one is marked */
 #define PROTO_PIPELINE_MAX 64           /* requests waiting for their response on one connection */
 
 struct http_header {
@@ -69,6 +70,8 @@ struct exchange {
 	struct http_headers request_headers;
 	uint16_t status;             /* 0: no response head seen */
 	struct http_headers response_headers;
+	/* RFC 9110 6.5, from request_end() and end() on: the trailer fields behind a body, empty mostly */
+	struct http_headers request_trailers, response_trailers;
 	bool upgraded;               /* from response() on. 101, or CONNECT accepted: what follows is no HTTP */
 
 	uint64_t request_start;  /* first byte of the request */

@@ -40,6 +40,7 @@ struct proto_conn {
 		char bytes[PROTO_DETECT_MAX];
 	} held[2];
 	uint64_t passed[2]; /* bytes, lost ones included, that the protocol got */
+	enum ev_dir last;   /* before a protocol was chosen, the direction of the latest hole */
 };
 
 struct slice http_header_get(const struct http_headers *h, struct slice name)
@@ -79,7 +80,8 @@ static void choose(struct proto_conn *c, const struct protocol *protocol, uint64
 		c->protocol->close(c->p, ts, false);
 	c->protocol = protocol;
 	c->p = protocol->open(c->ev, c->ctx, c->info, !c->joining);
-	for (int dir = 0; dir < 2; dir++) {
+	for (int i = 0; i < 2; i++) {
+		enum ev_dir dir = i == (c->last == EV_DIR_READ) ? EV_DIR_READ : EV_DIR_WRITE;
 		struct held *h = &c->held[dir];
 		uint64_t before = h->before + c->passed[dir];
 
@@ -178,6 +180,7 @@ void proto_gap(struct proto_conn *c, enum ev_dir dir, uint64_t ts, uint64_t n, e
 		pass_gap(c, dir, ts, n, cause);
 		return;
 	}
+	c->last = dir;
 	h->before += n;
 	h->cause = cause;
 	h->ts = ts;

@@ -9,6 +9,7 @@
 const struct summary_def summary_defs[] = {
     {"captured_bytes", AT(captured_bytes), NULL, true},
     {"tls_connections", AT(tls_connections), NULL, false},
+    {"unknown_protocol", AT(unknown_protocol), NULL, false},
     {"lost_bytes", AT(lost_bytes), "lost %s of payload: ring full", true},
     {"too_long_bytes", AT(too_long_bytes), "lost %s of payload: calls longer than this kernel can copy",
      true},

@@ -53,11 +53,17 @@ static void add_no_call(struct line *l, const struct sink_summary *s)
 		line_add(l, LINE_YELLOW,
 		         SLICE("no process uses a TLS library that spantap knows: see spantap doctor"));
 	else if (s->captured_bytes)
-		line_addf(l, LINE_PLAIN,
-		          "%llu TLS connection%s, no LLM call on any of them",
+		line_addf(l, LINE_PLAIN, "%llu TLS connection%s, no LLM call on any of them",
 		          (unsigned long long)s->tls_connections, s->tls_connections == 1 ? "" : "s");
 	else
 		line_add(l, LINE_PLAIN, SLICE("a TLS library was found, but nothing went through it"));
+}
+
+static void add_passed_over(struct line *l, uint64_t n)
+{
+	if (n)
+		line_addf(l, LINE_PLAIN, "%llu connection%s passed over: neither HTTP/1 nor HTTP/2",
+		          (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 void tree_summary(struct buf *out, const struct tree_conf *conf, const struct sink_summary *s, size_t calls)
@@ -78,6 +84,7 @@ void tree_summary(struct buf *out, const struct tree_conf *conf, const struct si
 		line_add(&l, LINE_PLAIN, buf_slice(&b));
 		if (calls == 0)
 			add_no_call(&l, s);
+		add_passed_over(&l, s->unknown_protocol);
 		for (size_t i = 0; i < n_summary_defs; i++) {
 			if (!summary_defs[i].words || !summary_value(s, i))
 				continue;

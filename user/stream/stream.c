@@ -247,7 +247,7 @@ static enum gap_cause hole_cause(const struct ev_data *rec, bool poison)
 static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 {
 	struct conn *c = conn_find(ss, &rec->conn);
-	enum ev_dir dir = rec->dir ? EV_DIR_READ : EV_DIR_WRITE;
+	enum ev_dir dir = rec->dir ? EV_DIR_READ : EV_DIR_WRITE, other = rec->dir ? EV_DIR_WRITE : EV_DIR_READ;
 	uint64_t ts = rec->head.ts;
 
 	if (!c)
@@ -260,6 +260,7 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 
 	struct direction *d = &c->dir[dir];
 	uint64_t end = rec->offset + rec->len;
+	gap_to(ss, c, other, ts, rec->moved < rec->other ? rec->other - rec->moved : 0, GAP_RING);
 	if (end <= d->next || rec->offset < d->next) {
 		uint64_t seen = (end < d->next ? end : d->next) - rec->offset;
 
@@ -269,6 +270,7 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 		/* Cannot come from our own kernel side: keep the order, drop what was delivered. */
 	}
 	gap_to(ss, c, dir, ts, rec->offset, GAP_RING);
+	gap_to(ss, c, other, ts, rec->other, GAP_RING);
 	if (poison || rec->flags & EV_DATA_UNREADABLE) {
 		gap_to(ss, c, dir, ts, end, hole_cause(rec, poison));
 	} else {

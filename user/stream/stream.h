@@ -7,6 +7,12 @@
  * totals record proves one at the tail.  Nothing downstream ever sees bytes
  * out of order, twice, or joined over a hole without a gap() in between.
  *
+ * Each record also says how far the other direction had come, so holes are told
+ * when they happened: a gap() in either direction comes before every byte, of
+ * either, that passed after the hole, and behind every byte that passed before
+ * it.  Only the order of two gaps, one in each direction, with no byte between
+ * them is not known.
+ *
  * Totals of a live connection (user space sweeps the kernel's table every few
  * seconds) may come before the bytes that they count: the rings and the sweep
  * take different ways, and the decoder may be far behind.  A hole at its tail
