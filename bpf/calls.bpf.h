@@ -41,6 +41,17 @@ struct call_stack {
 	__s64 n;
 };
 
+/* What a call that transfers bytes was given. */
+struct transfer {
+	__u64 fd;
+	__u64 buf;  /* the first buffer; 0: not known */
+	__u64 room; /* of it */
+	__u64 iov;  /* the iovec behind it */
+	__u64 iovs; /* how many there are, from there on */
+	__u32 dir;  /* enum ev_dir */
+	__u32 flags; /* of recv */
+};
+
 struct thread_calls {
 	struct call_stack calls;
 	__u64 exec_ts; /* of the process, as in struct followed; 0: not known to be followed */
@@ -49,6 +60,14 @@ struct thread_calls {
 	__u64 passed;  /* bytes of the call that returned last */
 	/* Memory that is the thread's own, unlike that of a processor, and larger than the stack. */
 	char line[REQUEST_LOOK]; /* a request line that is looked at */
+	struct transfer transfer;
+	struct vector {          /* a call's buffers, one behind the other (plain.bpf.c) */
+		struct ev_data rec; /* the header of the next fragment */
+		__u64 buf, left;    /* of the buffer in work */
+		__u64 iov, iovs;    /* those behind it */
+		__u64 behind;       /* bytes of the call in them */
+		__u64 lost;
+	} vector;
 	struct ev_data small;    /* a small record ... */
 	__u8 payload[SMALL_MAX]; /* ... and what is behind it */
 };

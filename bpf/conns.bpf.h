@@ -118,6 +118,24 @@ static __always_inline struct conn_state *connection(__u64 tls, __u64 cookie, __
 	return first_bytes(c, fresh, tls, cookie, ts);
 }
 
+static __always_inline void emit_peer(struct conn_state *c, __u64 tls, const struct socket_ends *ends, __u64 ts)
+{
+	c->ends = *ends;
+
+	struct ev_peer *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
+	if (!rec) {
+		count(EV_COUNT_LIFE_LOST, 1);
+		return;
+	}
+	rec->head.type = EV_PEER;
+	rec->head.size = sizeof(*rec);
+	rec->head.ts = ts;
+	rec->conn = conn_id(c, tls);
+	__builtin_memcpy(&rec->family, ends, sizeof(*ends));
+	rec->flags = c->flags;
+	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+}
+
 /* The thread reads a socket from within a call on `tls`: the object's peer. Another one than before: another connection. */
 static __always_inline void conn_on_socket(__u64 tls, const struct socket_ends *ends)
 {
@@ -144,20 +162,7 @@ static __always_inline void conn_on_socket(__u64 tls, const struct socket_ends *
 				return;
 		}
 	}
-	c->ends = *ends;
-
-	struct ev_peer *rec = bpf_ringbuf_reserve(&life_ring, sizeof(*rec), 0);
-	if (!rec) {
-		count(EV_COUNT_LIFE_LOST, 1);
-		return;
-	}
-	rec->head.type = EV_PEER;
-	rec->head.size = sizeof(*rec);
-	rec->head.ts = ts;
-	rec->conn = conn_id(c, tls);
-	__builtin_memcpy(&rec->family, ends, sizeof(*ends));
-	rec->flags = c->flags;
-	bpf_ringbuf_submit(rec, wake_flags(&data_ring, 0));
+	emit_peer(c, tls, ends, ts);
 }
 
 #endif

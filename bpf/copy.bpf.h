@@ -111,8 +111,8 @@ static long next_fragment(__u32 i, void *ctx)
 	return f->left == 0;
 }
 
-/* What is left of a call that is too long: a hole that says so. */
-static __always_inline void emit_rest(struct copy *f)
+/* What is left of a call: a hole, and why (enum ev_data_flags). */
+static __always_inline void emit_rest(struct copy *f, __u16 why)
 {
 	struct ev_data *rec = bpf_ringbuf_reserve(&data_ring, sizeof(*rec), 0);
 
@@ -120,7 +120,7 @@ static __always_inline void emit_rest(struct copy *f)
 		__builtin_memcpy(rec, &f->rec, sizeof(*rec));
 		rec->head.size = sizeof(*rec);
 		rec->len = f->left;
-		rec->flags |= EV_DATA_UNREADABLE | EV_DATA_TOO_LONG;
+		rec->flags |= EV_DATA_UNREADABLE | why;
 		bpf_ringbuf_submit(rec, wake_flags(&data_ring, sizeof(*rec)));
 	}
 }
@@ -214,7 +214,7 @@ static __always_inline void copy_call(struct thread_calls *t, struct conn_state 
 		return;
 	for_each_fragment(loop, next_fragment, f, (n - 1) / EV_FRAGMENT_MAX);
 	if (f->left) {
-		emit_rest(f);
+		emit_rest(f, EV_DATA_TOO_LONG);
 		count(EV_COUNT_DATA_TOO_LONG, f->left);
 		f->lost += f->left;
 	}

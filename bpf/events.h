@@ -39,7 +39,7 @@ enum ev_type {
 
 enum ev_dir { EV_DIR_WRITE = 0, EV_DIR_READ = 1 };
 
-/* The TLS library that carried a connection. */
+/* What carried a connection: a TLS library, or none. */
 enum ev_lib {
 	EV_LIB_UNKNOWN = 0,
 	EV_LIB_OPENSSL = 1,
@@ -50,6 +50,8 @@ enum ev_lib {
 	EV_LIB_MBEDTLS = 19,
 	EV_LIB_WOLFSSL = 20,
 	EV_LIB_S2N = 21,
+	EV_LIB_SOCKET = 32, /* a socket without TLS */
+	EV_LIB_STDIO = 33,  /* standard input and output of a process that serves: two pipes, two sockets, or one */
 };
 
 #define EV_FRAGMENT_MAX 16384 /* payload bytes of one EV_DATA */
@@ -119,9 +121,15 @@ struct ev_exit {
 	__u32 pad;
 };
 
-/* Connection = (process, TLS object, generation). */
+/*
+ * Connection = (process, TLS object, generation); without TLS the object is the
+ * inode of the socket (of stdio: of the client's end of standard input), so that
+ * descriptors that share it share the connection.
+ */
+#define EV_CONN_INODE (1ull << 63)
+
 struct ev_conn_id {
-	__u64 tls; /* address of the TLS object */
+	__u64 tls; /* address of the TLS object; or EV_CONN_INODE and the number of the inode */
 	__u64 gen; /* when it was first seen: a reused address gets a new one */
 	struct ev_proc proc;
 };
@@ -132,7 +140,7 @@ enum ev_conn_flags {
 	EV_CONN_IGNORED = 4, /* by a verdict of user space: its bytes are counted only */
 	EV_CONN_FINAL = 8,   /* with EV_CONN_IGNORED: for good */
 	EV_CONN_RESUMED = 16, /* the generation begins at a request on a connection that was ignored before */
-	EV_CONN_SERVER = 32, /* with EV_CONN_IGNORED: the process is the server, requests are what it reads */
+	EV_CONN_SERVER = 32, /* the process is the server, requests are what it reads; with EV_CONN_IGNORED, or EV_LIB_STDIO */
 	EV_CONN_ANY = 64,    /* with EV_CONN_IGNORED: any next request resumes it */
 };
 
@@ -150,13 +158,13 @@ struct ev_conn {
 struct ev_peer {
 	struct ev_head head;
 	struct ev_conn_id conn;
-	__u16 family; /* AF_INET, AF_INET6; addresses and ports in network byte order */
+	__u16 family; /* AF_INET, AF_INET6; addresses and ports in network byte order; AF_UNIX */
 	__u16 local_port, port;
 	__u16 flags; /* enum ev_conn_flags */
-	__u8 local_address[16], address[16]; /* AF_INET: the first four bytes */
+	__u8 local_address[16], address[16]; /* AF_INET: the first four bytes; AF_UNIX: the first eight name the pair of sockets */
 };
 
-/* The server name that the client asks for (SNI, RFC 6066 section 3). */
+/* The server name that the client asks for (SNI, RFC 6066 section 3); of a UNIX socket the server's path, abstract ones after '@'. */
 struct ev_name {
 	struct ev_head head;
 	struct ev_conn_id conn;
@@ -170,6 +178,7 @@ enum ev_data_flags {
 	EV_DATA_LATE = 2,       /* as EV_CONN_LATE */
 	EV_DATA_TOO_LONG = 4,   /* with EV_DATA_UNREADABLE: the rest of a call that is longer than can be copied */
 	EV_DATA_RESUMED = 8,    /* as EV_CONN_RESUMED */
+	EV_DATA_SERVER = 16,    /* as EV_CONN_SERVER */
 };
 
 /*
@@ -201,6 +210,7 @@ enum ev_watch_what {
 	EV_WATCH_EXEC = 1, /* of a followed process */
 	EV_WATCH_EXIT = 2,
 	EV_WATCH_ASK = 3, /* exec of a process that is not followed: does a rule of user space choose it? */
+	EV_WATCH_PLAIN = 4, /* it has what only the tracepoints of system calls show (struct stdio_end, struct plain) */
 };
 
 struct ev_watch {
@@ -246,6 +256,8 @@ enum ev_count {
 	EV_COUNT_PROC_UNTRACKED,   /* forks not followed: process table full */
 	EV_COUNT_IGNORED,          /* payload bytes of ignored connections */
 	EV_COUNT_WIRE_UNTRACKED,   /* TLS connections on the wire that are not counted: table full */
+	EV_COUNT_PLAIN_UNTRACKED,  /* sockets and pipes not looked at: table full */
+	EV_COUNT_PLAIN_EARLY,      /* MCP servers and local connections whose first messages passed before they were looked at */
 	EV_COUNT_N,
 };
 

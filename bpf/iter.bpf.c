@@ -9,7 +9,7 @@
  * clock ticks, and its pid only as the namespace sees it.
  */
 #include "facts.bpf.h"
-#include "follow.bpf.h"
+#include "stdio.bpf.h"
 
 struct facts_room {
 	struct process_facts facts;
@@ -68,6 +68,10 @@ int each_process(struct bpf_iter__task *ctx)
 	read_facts(task, &f->exec);
 	f->parent = proc_of(BPF_CORE_READ(task, real_parent));
 	read_cgroups(task, f->cgroups);
+	f->stdio_pipe = 0;
+	f->pad2 = 0;
+	for (__u32 fd = 0; fd < 2; fd++)
+		f->stdio[fd] = stdio_inode(task, fd, false, &f->stdio_pipe);
 	read_cwd(task, &f->exec, room->tail);
 	__u64 cwd_len = f->exec.cwd_len;
 	barrier_var(cwd_len);

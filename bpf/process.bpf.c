@@ -2,6 +2,7 @@
 /* process.bpf.c - fork, exec and exit of the followed processes, and which processes are followed. */
 #include "calls.bpf.h"
 #include "facts.bpf.h"
+#include "plain.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -151,6 +152,23 @@ static __always_inline bool emit_exec(struct task_struct *task, const struct ev_
 	return true;
 }
 
+/*
+ * Before the exec (Linux 6.10, 5c5fad46e48c "tracing: Add sched_prepare_exec
+ * tracepoint"): whoever started the process may write to it from the moment on
+ * at which its memory is replaced, well before sched_process_exec.
+ */
+SEC("tp_btf/sched_prepare_exec")
+int BPF_PROG(on_prepare_exec, struct task_struct *task, struct linux_binprm *bprm)
+{
+	struct followed *f = follow_current();
+	__u32 parent_tgid = BPF_CORE_READ(task, real_parent, tgid);
+	__u64 ts = bpf_ktime_get_boot_ns();
+
+	if (f && stdio_exec(task, &f->proc, bpf_map_lookup_elem(&followed, &parent_tgid) != NULL, ts))
+		plain_ask(&f->proc, ts);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -185,6 +203,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	f->exec_ts = bpf_ktime_get_boot_ns();
 	f->parent = 0;
 
+	__u32 parent_tgid = BPF_CORE_READ(parent, tgid);
+	if (stdio_exec(task, &f->proc, bpf_map_lookup_elem(&followed, &parent_tgid) != NULL, f->exec_ts))
+		plain_ask(&f->proc, f->exec_ts);
 	__u64 arg_start = BPF_CORE_READ(task, mm, arg_start);
 	__u64 argv_len = BPF_CORE_READ(task, mm, arg_end) - arg_start;
 	struct ev_exec head = {

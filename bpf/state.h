@@ -72,6 +72,49 @@ struct wire {
 	struct socket_ends ends;
 };
 
+/* What a socket of a followed process carries. */
+enum plain_what {
+	PLAIN_WAIT = 0,    /* not known: no request was seen yet */
+	PLAIN_NOTHING = 1, /* nothing that is looked at: TLS, another protocol */
+	PLAIN_HTTP = 2,
+	PLAIN_STDIO = 3, /* it is in map "stdio" */
+};
+
+/* Map "plains": socket -> this; until it is closed, or its process ends. */
+struct plain {
+	__u64 ino;
+	__u32 tgid;     /* of the process that used it first */
+	__u16 family;
+	__u8 what;      /* enum plain_what */
+	__u8 fresh;     /* seen from its first byte: what does not begin like HTTP is not HTTP */
+	__u8 request_dir; /* PLAIN_HTTP */
+	__u8 tunnel;    /* PLAIN_HTTP: CONNECT was asked for */
+	__u8 local;     /* to this host, connected by this process */
+	__u8 looked;    /* calls without a request */
+	__u32 pad;
+};
+
+#define PLAIN_LOOK_MAX 64 /* calls on a socket joined late; none of them begins a request: it is no HTTP */
+
+enum stdio_flags {
+	STDIO_WRITE = 1,  /* what the followed end writes into it is looked at */
+	STDIO_READ = 2,   /* what it reads */
+	STDIO_PIPE = 4,   /* only the tracepoints of system calls show it */
+	STDIO_SERVER = 8, /* the client is not followed: the server's own calls are looked at */
+	STDIO_FOUND = 16, /* older than the capture */
+	STDIO_SPOKEN = 32, /* the client has said something that may be JSON-RPC */
+	STDIO_NOTHING = 64, /* and that was something else */
+};
+
+/* Map "stdio": inode of the end of a pipe or socket that is looked at -> this. */
+struct stdio_end {
+	__u64 conn;            /* inode of the end that leads to standard input: it names the connection */
+	struct ev_proc server; /* the process that was executed with it */
+	__u64 ts;
+	__u32 flags;  /* enum stdio_flags */
+	__u32 client; /* tgid, once STDIO_SPOKEN */
+};
+
 /* Map "selected": what an exec must match for the process to be followed from then on. */
 enum select_kind {
 	SELECT_COMM = 1,   /* a, b: the 16 bytes of comm */
@@ -142,6 +185,9 @@ struct process_facts {
 	__u32 size; /* of it all */
 	__u32 pad;
 	struct ev_proc parent;
+	__u64 stdio[2]; /* inodes of the far ends of its standard input and output, 0: neither pipe nor UNIX socket */
+	__u32 stdio_pipe; /* one of them is a pipe */
+	__u32 pad2;
 	__u64 cgroups[EV_CGROUP_DEPTH]; /* ids of its cgroup and of those above it, then 0 */
 	struct ev_exec exec;            /* EV_EXEC_FOUND, no arguments */
 };
@@ -156,6 +202,7 @@ struct control {
 	__u32 epoch;       /* goes up whenever a process is let go that was followed */
 	__u32 goroutines;  /* probes are on a Go program: map "goroutines" has entries */
 	__u32 pad;
+	__u64 sockets_ts;  /* since when sockets are seen: what is younger is seen from its first byte */
 	__u64 attached_ts; /* without cookies: when a library was last attached that a followed process used already */
 };
 

@@ -59,13 +59,34 @@ struct super_block {
 	__u32 s_dev;
 };
 
+struct pipe_buffer {
+	unsigned int offset, len;
+};
+
+struct pipe_inode_info {
+	unsigned int head, ring_size;
+	struct pipe_buffer *bufs;
+};
+
 struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
+	unsigned short i_mode;
+	struct pipe_inode_info *i_pipe;
 };
 
 struct file {
 	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct fs_struct {
@@ -139,8 +160,28 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
 
+struct socket {
+	struct file *file;
+	struct sock *sk;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	__u16 sk_type;
+};
+
+struct tcp_sock {
+	__u64 bytes_received;
+};
+
+struct unix_address {
+	int len; /* of the struct sockaddr_un behind it */
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 struct task_struct {
@@ -157,6 +198,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	const struct cred *cred;
 	char comm[16];
 };
@@ -191,11 +233,18 @@ struct pt_regs {
 			__u64 regs[31], sp, pc, pstate;
 		};
 	};
+	__u64 orig_x0;
 };
 #endif
 
 #pragma clang attribute pop
 
+#define S_IFMT 0170000 /* include/uapi/linux/stat.h */
+#define S_IFIFO 0010000
+#define S_IFSOCK 0140000
+#define AF_UNIX 1 /* include/linux/socket.h */
+#define AF_INET 2
+#define AF_INET6 10
 #define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 

@@ -43,6 +43,7 @@ provider() {
 	done
 	grep -q '^ready' "$T/p$n/log" || fail "the provider did not start: $(cat "$T/p$n/log")"
 	export BASE_URL=https://localhost:$(cat "$T/p$n/port") CA_FILE=$T/p$n/ca.pem
+	case " $* " in *" --plain "*) BASE_URL=http://127.0.0.1:$(cat "$T/p$n/port") CA_FILE=/etc/ssl/certs/ca-certificates.crt ;; esac
 	export NODE_EXTRA_CA_CERTS=$CA_FILE
 	TRUTH=$T/p$n/truth.jsonl
 	ALL_TRUTH=$TRUTH

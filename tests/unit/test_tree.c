@@ -303,7 +303,7 @@ static void test_summary(void **state)
 	                    "  nothing lost\n");
 	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 5000, .tls_connections = 2}, 0),
 	                    "captured 5,000 bytes · no LLM call was seen\n"
-	                    "  2 TLS connections, no LLM call on any of them · nothing lost\n");
+	                    "  2 connections, no LLM call on any of them · nothing lost\n");
 	assert_string_equal(
 	    summary(
 	        &(struct sink_summary){.captured_bytes = 5000, .tls_connections = 2, .unknown_protocol = 1},

@@ -24,7 +24,7 @@ static void on_judge(void *ctx, const struct verdict *v)
 static struct verdicts *start(void)
 {
 	n_judged = 0;
-	return verdicts_new(on_judge, NULL);
+	return verdicts_new(on_judge, NULL, true);
 }
 
 static struct conn_info info_of(uint64_t tls)
@@ -194,9 +194,33 @@ static void hosts_are_bounded(void **state)
 	verdicts_free(vs);
 }
 
+static void stdio_without_mcp_is_ignored_also_when_all_is_wanted(void **state)
+{
+	struct verdicts *vs = verdicts_new(on_judge, NULL, false);
+	struct conn_info stdio = info_of(1), tls = info_of(2);
+	struct verdict_conn a, b;
+
+	(void)state;
+	n_judged = 0;
+	stdio.lib = EV_LIB_STDIO;
+	stdio.late = true;
+	verdict_open(vs, &a, &stdio);
+	verdict_open(vs, &b, &tls);
+	verdict_none(vs, &b);
+	exchanges(vs, &b, "files.example", "http/1.1", VERDICT_EXCHANGES, false);
+	assert_int_equal(n_judged, 0);
+	verdict_none(vs, &a);
+	assert_int_equal(n_judged, 1);
+	assert_int_equal(judged[0].flags, EV_CONN_IGNORED | EV_CONN_FINAL);
+	verdict_close(vs, &a);
+	verdict_close(vs, &b);
+	verdicts_free(vs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(stdio_without_mcp_is_ignored_also_when_all_is_wanted),
 	    cmocka_unit_test(http1_is_ignored_after_some_exchanges),
 	    cmocka_unit_test(llm_traffic_is_never_ignored),
 	    cmocka_unit_test(http2_by_host_only),

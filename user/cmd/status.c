@@ -163,6 +163,8 @@ static void add_losses(struct buf *out, yyjson_val *totals)
 	                                    "call_unreturned",
 	                                    "proc_untracked",
 	                                    "wire_untracked",
+	                                    "plain_untracked",
+	                                    "plain_early",
 	                                    "not_told",
 	                                    "decode_crashes",
 	                                    "verdicts_refused",

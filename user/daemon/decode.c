@@ -342,8 +342,8 @@ int decode_main(void)
 	close(d.heads_fd);
 	if (d.conf.join_traces)
 		pipeline_join_traces(d.pipeline);
-	if (d.conf.llm_only)
-		pipeline_judge(d.pipeline, judge, &d);
+	if (!d.conf.from_file)
+		pipeline_judge(d.pipeline, judge, &d, d.conf.llm_only);
 
 	err = sandbox_identity(SANDBOX_UID, SANDBOX_UID);
 	if (!err)

@@ -64,8 +64,11 @@ static void on_body_gap(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t
 
 static void on_message(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t ts, struct slice s, bool text)
 {
-	if (llm_proto_events.message)
-		llm_proto_events.message(((struct pipeline_conn *)ctx)->pipeline->llm, x, dir, ts, s, text);
+	struct pipeline_conn *c = ctx;
+
+	llm_proto_events.message(c->pipeline->llm, x, dir, ts, s, text);
+	if (c->verdict.info->lib == EV_LIB_STDIO && !x->user)
+		verdict_none(c->pipeline->verdicts, &c->verdict);
 }
 
 static void on_end(void *ctx, struct exchange *x)
@@ -177,7 +180,7 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 	memcpy(conf.instance, instance, sizeof(conf.instance));
 	p->spans = spans_new(&conf, ev, ctx);
 	p->llm = llm_new(&llm_events, p);
-	p->verdicts = verdicts_new(NULL, NULL);
+	p->verdicts = verdicts_new(NULL, NULL, false);
 	p->streams = streams_new(&stream_events, p);
 	return p;
 }
@@ -192,10 +195,10 @@ void pipeline_join_traces(struct pipeline *p)
 	spans_join_traces(p->spans);
 }
 
-void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx)
+void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only)
 {
 	verdicts_free(p->verdicts);
-	p->verdicts = verdicts_new(judge, ctx);
+	p->verdicts = verdicts_new(judge, ctx, llm_only);
 }
 
 void pipeline_status(const struct pipeline *p, struct buf *out)

@@ -15,8 +15,8 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 void pipeline_head(struct pipeline *p, const struct head_record *h);
 /* Before the first record: turns join the trace of an instrumented client (span/join.h). */
 void pipeline_join_traces(struct pipeline *p);
-/* Verdicts on connections go to `judge` from now on (verdict.h). */
-void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx);
+/* Verdicts on connections go to `judge` from now on (verdict.h, which says what llm_only is). */
+void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only);
 /*
  * One record of a ring or a recording; `poison`: it crashed an earlier decode
  * and is treated as a hole.  0, or -EBADMSG for a record that is no valid one

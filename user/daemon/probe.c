@@ -585,6 +585,8 @@ static struct sink_summary count_up(const struct probe *p)
 	    .proc_untracked = loader_count(l, EV_COUNT_PROC_UNTRACKED),
 	    .call_untracked = loader_count(l, EV_COUNT_CALL_UNTRACKED),
 	    .call_unreturned = loader_count(l, EV_COUNT_CALL_UNRETURNED),
+	    .plain_untracked = loader_count(l, EV_COUNT_PLAIN_UNTRACKED),
+	    .plain_early = loader_count(l, EV_COUNT_PLAIN_EARLY),
 	    .decode_crashes = p->crashes,
 	    .no_tls = attacher_stats(p->attacher)->libraries == 0,
 	};

@@ -16,16 +16,18 @@ struct verdict_host {
 struct verdicts {
 	void (*judge)(void *ctx, const struct verdict *v);
 	void *ctx;
+	bool llm_only;
 	struct map hosts;
 	uint64_t ignored[2]; /* of connections whose host is not known */
 };
 
-struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx)
+struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only)
 {
 	struct verdicts *vs = xcalloc(1, sizeof(*vs));
 
 	vs->judge = judge;
 	vs->ctx = ctx;
+	vs->llm_only = llm_only;
 	return vs;
 }
 
@@ -166,7 +168,7 @@ void verdict_end(struct verdicts *vs, struct verdict_conn *c, const struct excha
 void verdict_llm(struct verdicts *vs, struct verdict_conn *c)
 {
 	c->llm = true;
-	if (!c->host || c->host->llm++ || !vs->judge)
+	if (!c->host || c->host->llm++ || !vs->judge || !vs->llm_only)
 		return;
 	for (struct verdict_conn *other = c->host->conns; other; other = other->next)
 		if (other->ignore && !other->http2 && !other->none)
@@ -175,7 +177,9 @@ void verdict_llm(struct verdicts *vs, struct verdict_conn *c)
 
 void verdict_none(struct verdicts *vs, struct verdict_conn *c)
 {
-	if (c->none || c->info->late || !vs->judge)
+	bool stdio = c->info->lib == EV_LIB_STDIO;
+
+	if (c->none || !vs->judge || (!stdio && (c->info->late || !vs->llm_only)))
 		return;
 	c->none = true;
 	judge(vs, c, EV_CONN_IGNORED | EV_CONN_FINAL, true);
@@ -185,7 +189,7 @@ void verdict_work(struct verdicts *vs, struct verdict_conn *c)
 {
 	const struct verdict_host *h = c->host;
 
-	if (!c->due || !vs->judge)
+	if (!c->due || !vs->judge || !vs->llm_only)
 		return;
 	c->due = false;
 	if (!h || c->open || c->llm || h->llm || h->listed || c->info->late || c->none)

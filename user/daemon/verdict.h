@@ -7,6 +7,8 @@
  * by path:
  *
  *   no HTTP at all                        ignored for good
+ *   standard input and output, no MCP     ignored for good, also without `--http llm`: else every process of the
+ *                                         host would pay for its system calls (bpf/plain.bpf.c)
  *   HTTP/1, VERDICT_EXCHANGES whole       ignored; the kernel resumes it, with that very request, where the
  *   exchanges, none of them an LLM call   target ends like an LLM API's (llm/names.h)
  *   HTTP/2, VERDICT_HOST_EXCHANGES        ignored for good: header compression leaves no way back
@@ -50,8 +52,11 @@ struct verdict_conn {
 	bool ignore; /* the latest verdict */
 };
 
-/* `judge` hands a verdict to the kernel side. NULL: no verdicts are found, hosts are only counted. */
-struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx);
+/*
+ * `judge` hands a verdict to the kernel side; NULL: no verdicts are found, hosts
+ * are only counted.  llm_only: not only those on standard input and output.
+ */
+struct verdicts *verdicts_new(void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only);
 void verdicts_free(struct verdicts *vs);
 
 void verdict_open(struct verdicts *vs, struct verdict_conn *c, const struct conn_info *info);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "llm/call.h"
 #include "llm/mcp_channel.h"
+#include "llm/mcp_stdio.h"
 #include "llm/multipart.h"
 #include "llm/pending.h"
 #include "llm/socket.h"
@@ -50,6 +51,7 @@ static void drop(struct pending *p)
 {
 	p->x->user = NULL;
 	socket_free(p->socket);
+	mcp_stdio_free(p->stdio);
 	pending_free(p);
 }
 
@@ -79,6 +81,21 @@ static bool path_unknown(const struct exchange *x)
 	return slice_eq(x->protocol, SLICE("h2")) && !x->target.p && may_be_post && x->damage;
 }
 
+/* A connection whose messages are lines. */
+static void on_lines(struct llm *l, struct exchange *x)
+{
+	struct pending *p = l->ev->mcp ? pending_new(l, x, &mcp_api) : NULL;
+
+	x->user = p;
+	if (!p)
+		return;
+	llm_call_free(p->call);
+	p->call = NULL;
+	answer_release(&p->answer);
+	p->stdio = mcp_stdio_new(p);
+	pending_account(p);
+}
+
 static void on_request(void *ctx, struct exchange *x)
 {
 	struct llm *l = ctx;
@@ -91,6 +108,10 @@ static void on_request(void *ctx, struct exchange *x)
 	bool by_shape = !api && !socket && !is_grpc(x) && path_unknown(x);
 
 	x->user = NULL;
+	if (slice_eq(x->protocol, SLICE("jsonrpc"))) {
+		on_lines(l, x);
+		return;
+	}
 	if (by_shape)
 		api = &openai_chat_api; /* until the body is there */
 	if (!api || (api == &mcp_api && !l->ev->mcp)) {
@@ -401,9 +422,11 @@ static void on_body_gap(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t
 {
 	struct pending *p = x->user;
 
-	(void)ctx, (void)n;
+	(void)ctx;
 	if (p && p->socket)
 		socket_gap(p->socket, dir, ts);
+	if (p && p->stdio)
+		mcp_stdio_gap(p->stdio, dir, ts, n);
 	if (!p || !p->call)
 		return;
 	if (dir == x->request_dir) {
@@ -424,6 +447,12 @@ static void on_message(void *ctx, struct exchange *x, enum ev_dir dir, uint64_t 
 	(void)ctx, (void)text;
 	if (p && p->socket)
 		socket_message(p->socket, dir, ts, s);
+	if (p && p->stdio) {
+		if (mcp_stdio_message(p->stdio, dir, ts, s))
+			pending_weigh(p);
+		else
+			drop(p); /* something else is spoken here */
+	}
 }
 
 /* The end of a response; where it was not seen, the last that was. */
@@ -447,6 +476,8 @@ static void on_end(void *ctx, struct exchange *x)
 		return;
 	if (p->socket && !socket_end(p->socket, end_of(p)))
 		p->llm->stats.other_exchanges++;
+	if (p->stdio)
+		mcp_stdio_end(p->stdio, end_of(p));
 	if (p->call && !p->begun && !begin(p))
 		return;
 	if (p->call)

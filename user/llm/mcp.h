@@ -7,7 +7,7 @@
  * a POST carries messages, and the answer comes in its response, as JSON or as
  * server-sent events, or in an event stream that the client opened with GET:
  * always so in the older transport, whose stream begins by naming the endpoint
- * for the POSTs.  Agent2Agent (A2A) uses the same JSON-RPC over HTTP and is
+ * for the POSTs.  Over stdio a line is a message.  Agent2Agent (A2A) uses the same JSON-RPC over HTTP and is
  * reported here too, with a protocol name of its own.
  *
  * One struct mcp_request is one request with its answer, or one notification.
@@ -24,7 +24,7 @@ struct mcp_request {
 	bool is_server;        /* the traced process is the MCP server */
 	bool from_server;      /* the server asks, the client answers */
 	const char *protocol;  /* "mcp", "a2a" */
-	const char *transport; /* "http", "sse" (the older one) */
+	const char *transport; /* "http", "sse" (the older one), "stdio" */
 	uint32_t stream_id;
 	uint64_t request_offset; /* of the exchange that the request came in */
 	struct slice server_address;

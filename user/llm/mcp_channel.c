@@ -306,6 +306,41 @@ static void set_target(struct mcp_open *o, const struct jsonrpc_message *m)
 	o->r.traceparent = arena_dup(&o->arena, json_get_str(json_get(m->params, "_meta"), "traceparent"));
 }
 
+static struct mcp_open **find_open(struct mcp_channel *c, bool from_server, struct slice id)
+{
+	struct mcp_open **only = NULL;
+	size_t n = 0;
+
+	for (struct mcp_open **at = &c->first; *at; at = &(*at)->next) {
+		if ((*at)->r.from_server == from_server || !(*at)->r.id.p)
+			continue;
+		if (id.p && slice_eq((*at)->r.id, id))
+			return at;
+		only = at;
+		n++;
+	}
+	return !id.p && n == 1 ? only : NULL; /* an error may name no request */
+}
+
+/* The request of the same side that a notification takes back: nobody will answer it (MCP, utilities, cancellation). */
+static void take_cancelled(struct mcp_channel *c, bool from_server, uint64_t end, const struct jsonrpc_message *m)
+{
+	yyjson_val *id = json_get(m->params, "requestId");
+	struct slice raw = slice_of(yyjson_get_raw(id), yyjson_get_len(id));
+	struct mcp_open **at, *o;
+
+	if (!id || !slice_eq(m->method, SLICE("notifications/cancelled")))
+		return;
+	at = find_open(c, !from_server, yyjson_is_raw(id) ? raw : json_str(id));
+	if (!at)
+		return;
+	o = unlink_open(c, at);
+	o->r.error_code = arena_dup(&o->arena, SLICE("cancelled"));
+	o->r.error_message = arena_dup(&o->arena, json_get_str(m->params, "reason"));
+	o->r.end = end;
+	report(c, o);
+}
+
 static void take_request(struct mcp_channel *c, bool from_server, uint64_t start, uint64_t end,
                          const struct jsonrpc_message *m)
 {
@@ -323,7 +358,9 @@ static void take_request(struct mcp_channel *c, bool from_server, uint64_t start
 	o->r.client_name = arena_dup(&o->arena, json_get_str(client, "name"));
 	if (c->mcp)
 		set_where(o, c);
-	if (m->kind == JSONRPC_NOTIFICATION && from_server && c->mcp) {
+	if (m->kind == JSONRPC_NOTIFICATION && (from_server || c->is_lasting) && c->mcp) {
+		if (c->is_lasting)
+			take_cancelled(c, from_server, end, m);
 		o->r.end = end;
 		report(c, o);
 	} else {
@@ -332,22 +369,6 @@ static void take_request(struct mcp_channel *c, bool from_server, uint64_t start
 }
 
 /* ---- answers ---- */
-
-static struct mcp_open **find_open(struct mcp_channel *c, bool from_server, struct slice id)
-{
-	struct mcp_open **only = NULL;
-	size_t n = 0;
-
-	for (struct mcp_open **at = &c->first; *at; at = &(*at)->next) {
-		if ((*at)->r.from_server == from_server || !(*at)->r.id.p)
-			continue;
-		if (id.p && slice_eq((*at)->r.id, id))
-			return at;
-		only = at;
-		n++;
-	}
-	return !id.p && n == 1 ? only : NULL; /* an error may name no request */
-}
 
 /* On the channel itself, then on those of the same session. */
 static struct mcp_open **find_anywhere(struct mcp_channel **c, bool from_server, struct slice id)

@@ -2,15 +2,15 @@
 /*
  * mcp_channel.h - which answer belongs to which MCP request.
  *
- * A channel is what messages come on together: an HTTP exchange (later: the
- * pipes of a server that is run as a child).  Requests wait on the channel that
+ * A channel is what messages come on together: an HTTP exchange, or the standard
+ * input and output of a server that is run as a child.  Requests wait on the channel that
  * they came on; where its end leaves them without an answer, they are handed to
  * an event stream of the same session, if one is open, because answers may come
  * there.  A session is one where both channels name the same one, or one posts
  * to the endpoint that the other's stream gave, or neither names any and both
  * are between the same process and the same URL.
  *
- * Knows nothing of HTTP; private to mcp.c.
+ * Knows nothing of HTTP; private to mcp.c and mcp_stdio.c.
  */
 #ifndef SPANTAP_MCP_CHANNEL_H
 #define SPANTAP_MCP_CHANNEL_H
@@ -36,6 +36,7 @@ struct mcp_channel {
 	struct slice target;   /* path and query */
 	struct slice endpoint; /* that the stream names for POSTs */
 	bool is_stream;        /* answers to requests of other channels may come here */
+	bool is_lasting;       /* it is the whole session: nothing waits for its end */
 	uint64_t seen;         /* messages of the client */
 	struct slice *early;   /* answers that came before mcp_channel_open(), as JSON */
 	size_t n_early;

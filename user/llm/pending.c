@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "llm/call.h"
+#include "llm/mcp_stdio.h"
 #include "llm/pending.h"
 
 /* ---- memory ---- */
@@ -19,6 +20,8 @@ void pending_account(struct pending *p)
 
 	if (p->call && p->api == &mcp_api)
 		held += mcp_held(p);
+	if (p->stdio)
+		held += mcp_stdio_held(p->stdio);
 
 	p->llm->stats.body_bytes_held += held - p->held;
 	p->held = held;
@@ -98,7 +101,7 @@ static struct slice local_target(struct slice target)
 }
 
 /* "host", "host:port", "[v6]:port". */
-static struct slice split_host(struct slice value, int64_t *ret_port)
+static struct slice split_host(struct slice value, bool tls, int64_t *ret_port)
 {
 	struct slice host = slice_trim(value);
 	const char *end = host.n && host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL;
@@ -106,7 +109,7 @@ static struct slice split_host(struct slice value, int64_t *ret_port)
 	const char *colon = rest.n ? memchr(rest.p, ':', rest.n) : NULL;
 	uint64_t port;
 
-	*ret_port = host.n ? 443 : LLM_NONE;
+	*ret_port = host.n ? (tls ? 443 : 80) : LLM_NONE;
 	if (colon) {
 		if (slice_u64(slice_from(host, (size_t)(colon - host.p) + 1), &port) && port && port <= 65535)
 			*ret_port = (int64_t)port;
@@ -128,7 +131,7 @@ static struct slice host_of(const struct exchange *x, int64_t *ret_port)
 {
 	static const char *const authority[] = {"host", ":authority", NULL};
 
-	return split_host(first_header(&x->request_headers, authority), ret_port);
+	return split_host(first_header(&x->request_headers, authority), !x->conn || x->conn->lib != EV_LIB_SOCKET, ret_port);
 }
 
 struct api_target pending_target(const struct exchange *x)

@@ -5,7 +5,7 @@
  * A pending is made when a request's head fits an API, becomes a call with
  * pending_begin() and is handed over by pending_end().  All are on one list,
  * so that memory can be shed where most is held.  Private to llm.c (HTTP),
- * socket.c (WebSocket) and mcp.c (exchanges that are no call).
+ * socket.c (WebSocket), mcp.c and mcp_stdio.c (exchanges that are no call).
  */
 #ifndef SPANTAP_LLM_PENDING_H
 #define SPANTAP_LLM_PENDING_H
@@ -14,6 +14,7 @@
 #include "llm/framing.h"
 
 struct socket;
+struct mcp_stdio;
 
 struct pending {
 	struct llm *llm;
@@ -37,6 +38,7 @@ struct pending {
 	uint64_t response_last; /* when the latest byte of its body came */
 
 	struct socket *socket; /* the exchange was asked to become a WebSocket; then `call` is NULL */
+	struct mcp_stdio *stdio; /* the exchange is a connection of JSON-RPC lines; then `call` is NULL */
 	const char *doubt;     /* a WebSocket's call: why it is not certain */
 
 	size_t held; /* what it adds to llm_stats.body_bytes_held */

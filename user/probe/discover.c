@@ -15,6 +15,8 @@
 #include "probe/procfs.h"
 #include "probe/scan.h"
 
+#define PLAIN_NS 900000000ull /* between two looks at sockets and pipes */
+
 struct discover {
 	struct discover_conf conf;
 	struct mappings *mappings;
@@ -23,6 +25,8 @@ struct discover {
 	bool exits;
 	bool rescan; /* a process may match that is not followed */
 	bool remap;  /* mapping records were lost */
+	bool plain; /* sockets and pipes are to be looked through: a process has ended, or one needs system calls */
+	uint64_t plain_at; /* when that was done last */
 	uint64_t watch_lost;
 	uint64_t looked; /* when the mappings of all were walked last */
 	struct discover_stats stats;
@@ -170,12 +174,47 @@ static void on_followed(void *ctx, const struct process_facts *f)
 		d->stats.unreadable++;
 }
 
+/* --- what only the tracepoint of system calls shows --- */
+
+static void need_syscalls(struct discover *d)
+{
+	int err;
+
+	if (loader_has_syscalls(d->conf.loader))
+		return;
+	err = loader_syscalls(d->conf.loader, true);
+	if (err && d->stats.syscalls++ == 0)
+		log_warn("cannot watch the pipes of MCP servers: %s", strerror(-err));
+	else if (!err)
+		d->stats.syscalls++;
+	d->plain = true;
+	d->plain_at = clock_boot_ns();
+}
+
+/* The tracepoint costs every process of the host: it goes as soon as nothing needs it. */
+static void look_through_plain(struct discover *d)
+{
+	uint64_t now = clock_boot_ns();
+
+	if (!d->plain || now - d->plain_at < PLAIN_NS)
+		return;
+	d->plain_at = now;
+	if (!loader_sweep_plain(d->conf.loader, now))
+		loader_syscalls(d->conf.loader, false);
+	d->plain = loader_has_syscalls(d->conf.loader);
+}
+
 static void on_found(void *ctx, const struct process_facts *f)
 {
 	struct discover *d = ctx;
 
 	d->stats.found++;
 	tell(d, f);
+	if (loader_follows(d->conf.loader, &f->parent)) {
+		loader_stdio_found(d->conf.loader, f);
+		if (f->stdio_pipe)
+			need_syscalls(d);
+	}
 }
 
 static const struct scan_events scan_events = {on_followed, on_found};
@@ -233,7 +272,7 @@ static int on_watch(void *ctx, void *data, size_t size)
 		return 0;
 	switch (w->what) {
 	case EV_WATCH_EXIT:
-		d->exits = true;
+		d->exits = d->plain = true;
 		if (w->wire && !w->plain)
 			warn_blind(d, w);
 		break;
@@ -244,6 +283,9 @@ static int on_watch(void *ctx, void *data, size_t size)
 		if (w->proc.pid && d->conf.selection &&
 		    select_asked(d->conf.selection, d->conf.loader, (pid_t)w->proc.pid))
 			d->rescan = true;
+		break;
+	case EV_WATCH_PLAIN:
+		need_syscalls(d);
 		break;
 	default:
 		break;
@@ -327,6 +369,7 @@ void discover_work(struct discover *d, bool *ret_exits)
 void discover_tick(struct discover *d)
 {
 	look_for_lost(d);
+	look_through_plain(d);
 	if (d->rescan)
 		scan(d);
 	if (d->remap || clock_boot_ns() - d->looked > release_ns() / 2)
@@ -338,6 +381,7 @@ void discover_stop(struct discover *d)
 	if (!d)
 		return;
 	mappings_close(d->mappings);
+	loader_syscalls(d->conf.loader, false);
 	ring_buffer__free(d->watch);
 	if (d->epoll >= 0)
 		close(d->epoll);

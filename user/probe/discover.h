@@ -35,6 +35,7 @@ struct discover_stats {
 	uint64_t found;      /* processes that ran already */
 	uint64_t not_told;   /* of these: records that `record` did not take */
 	uint64_t unreadable; /* whose files may not be looked at */
+	uint64_t syscalls;   /* times that the tracepoint of system calls was wanted (bpf/plain.bpf.c) */
 	uint64_t blind;      /* processes that have ended with TLS on the wire and no plaintext seen */
 };
 

@@ -222,6 +222,11 @@ static int probe_bpf_loop(struct buf *ret_detail)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, NULL);
 }
 
+static int probe_sockets(struct buf *ret_detail)
+{
+	return has_cap(LOADER_SOCKETS, ret_detail);
+}
+
 static int probe_seccomp(struct buf *ret_detail)
 {
 	(void)ret_detail;
@@ -246,6 +251,9 @@ const struct feature features[] = {
     {"return probes", FEATURE_OPTIONAL, NULL,
      "they would kill sandboxed programs here: returns are read at the functions' return instructions, which costs more",
      probe_return_probes},
+    {"socket tracepoints", FEATURE_OPTIONAL, "6.3, 6e6eda44b939",
+     "calls without TLS are seen at the ends of system calls, from shortly after a process's first local connection on",
+     probe_sockets},
     {"more privileges", FEATURE_OPTIONAL, NULL, "none is needed; what each is for stands above", probe_helpful},
     {NULL, FEATURE_REQUIRED, NULL, NULL, NULL},
 };

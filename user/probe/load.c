@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -16,9 +17,12 @@
 #include "spantap.skel.h"
 #include "target/target.h"
 
+#define STDIO_SILENT_NS 3000000000ull /* a client of MCP speaks as soon as it has started the server */
+
 struct loader {
 	struct spantap_bpf *bpf;
 	unsigned caps; /* enum loader_cap */
+	struct bpf_link *syscalls; /* NULL: not attached */
 };
 
 /* The last thing that libbpf complained about: the best description there is. */
@@ -47,10 +51,10 @@ static bool has_helper(enum bpf_func_id id)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, id, NULL) == 1;
 }
 
-static bool has_kfunc(const char *name)
+static bool has_type(const char *name, unsigned kind)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	bool found = btf && btf__find_by_name_kind(btf, name, kind) > 0;
 
 	btf__free(btf);
 	return found;
@@ -70,8 +74,10 @@ static int find_caps(unsigned without, unsigned *ret_caps)
 		caps |= LOADER_COOKIES;
 	if (caps & LOADER_COOKIES && allowed & LOADER_LOOP && has_helper(BPF_FUNC_loop))
 		caps |= LOADER_LOOP;
-	if (caps & LOADER_LOOP && allowed & LOADER_EXACT && has_kfunc("bpf_probe_read_user_dynptr"))
+	if (caps & LOADER_LOOP && allowed & LOADER_EXACT && has_type("bpf_probe_read_user_dynptr", BTF_KIND_FUNC))
 		caps |= LOADER_EXACT;
+	if (caps & LOADER_LOOP && allowed & LOADER_SOCKETS && has_type("btf_trace_sock_send_length", BTF_KIND_TYPEDEF))
+		caps |= LOADER_SOCKETS;
 	if (caps & LOADER_COOKIES && allowed & LOADER_MULTI && uprobe_supported(UPROBE_MULTI))
 		caps |= LOADER_MULTI;
 	if (allowed & LOADER_RETURN_PROBE) {
@@ -94,7 +100,7 @@ static int find_caps(unsigned without, unsigned *ret_caps)
 static void choose_programs(struct loader *l)
 {
 	struct spantap_bpf *b = l->bpf;
-	bool loop = l->caps & LOADER_LOOP, session = l->caps & LOADER_SESSION;
+	bool loop = l->caps & LOADER_LOOP, session = l->caps & LOADER_SESSION, sockets = l->caps & LOADER_SOCKETS;
 	struct bpf_program *const old[] = {b->progs.tls_write, b->progs.tls_write_ex, b->progs.tls_write_ex2,
 					   b->progs.tls_read,  b->progs.tls_read_ex,  b->progs.tls_leave_no_loop,
 					   b->progs.tls_flush, b->progs.tls_init,     b->progs.tls_read_flags, b->progs.go_write_no_loop,
@@ -107,6 +113,9 @@ static void choose_programs(struct loader *l)
 	bpf_program__set_autoload(b->progs.tls_leave, loop && !session);
 	bpf_program__set_autoload(b->progs.go_write, loop);
 	bpf_program__set_autoload(b->progs.go_leave, loop);
+	bpf_program__set_autoload(b->progs.on_prepare_exec, has_type("btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF));
+	bpf_program__set_autoload(b->progs.on_sock_send, sockets);
+	bpf_program__set_autoload(b->progs.on_sock_recv, sockets);
 	bpf_map__set_autocreate(loop ? b->maps.calls_hash : b->maps.calls, false);
 }
 
@@ -119,6 +128,9 @@ static void set_knobs(struct loader *l)
 	b->rodata->has_task_storage = l->caps & LOADER_LOOP;
 	b->rodata->has_exact_records = l->caps & LOADER_EXACT;
 	b->rodata->has_cookies = l->caps & LOADER_COOKIES;
+	b->rodata->has_socket_events = l->caps & LOADER_SOCKETS;
+	if (getrandom(&b->rodata->pair_key, sizeof(b->rodata->pair_key), 0) == sizeof(b->rodata->pair_key))
+		b->rodata->pair_key |= 1;
 	b->rodata->return_by_ret = !(l->caps & LOADER_RETURN_PROBE);
 }
 
@@ -154,14 +166,19 @@ static int attach_tracepoints(struct loader *l)
 	} const all[] = {
 	    {b->progs.on_fork, &b->links.on_fork},         {b->progs.on_exec, &b->links.on_exec},
 	    {b->progs.on_exit, &b->links.on_exit},         {b->progs.on_tcp_state, &b->links.on_tcp_state},
-	    {b->progs.on_tcp_read, &b->links.on_tcp_read},
+	    {b->progs.on_tcp_read, &b->links.on_tcp_read}, {b->progs.on_sock_send, &b->links.on_sock_send},
+	    {b->progs.on_sock_recv, &b->links.on_sock_recv}, {b->progs.on_prepare_exec, &b->links.on_prepare_exec},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (!bpf_program__autoload(all[i].prog))
+			continue;
 		*all[i].link = bpf_program__attach(all[i].prog);
 		if (!*all[i].link)
 			return -errno;
 	}
+	if (l->caps & LOADER_SOCKETS)
+		b->bss->control.sockets_ts = clock_boot_ns();
 	return 0;
 }
 
@@ -236,6 +253,7 @@ void loader_free(struct loader *l)
 {
 	if (!l)
 		return;
+	bpf_link__destroy(l->syscalls);
 	spantap_bpf__destroy(l->bpf);
 	free(l);
 }
@@ -377,14 +395,16 @@ bool loader_follows(const struct loader *l, const struct ev_proc *proc)
 	return bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &proc->tgid, &f) == 0 && f.proc.start == proc->start;
 }
 
-bool loader_follows_pid(const struct loader *l, pid_t pid)
+static bool follows_tgid(const struct loader *l, __u32 tgid)
 {
 	struct followed f;
-	__u32 tgid = (__u32)pid;
 
-	if (pid <= 0)
-		return false;
-	return l->bpf->bss->self.level || bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &tgid, &f) == 0;
+	return bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.followed), &tgid, &f) == 0;
+}
+
+bool loader_follows_pid(const struct loader *l, pid_t pid)
+{
+	return pid > 0 && (l->bpf->bss->self.level || follows_tgid(l, (__u32)pid));
 }
 
 /* Calls fn for the records that the iterator has written. */
@@ -552,6 +572,105 @@ void loader_judge(struct loader *l, const struct verdict *v)
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = v, .ctx_size_in = sizeof(*v));
 
 	bpf_prog_test_run_opts(bpf_program__fd(l->bpf->progs.judge), &opts);
+}
+
+/* --- sockets without TLS, and pipes --- */
+
+int loader_syscalls(struct loader *l, bool on)
+{
+	if (on == (l->syscalls != NULL))
+		return 0;
+	if (!on) {
+		bpf_link__destroy(l->syscalls);
+		l->syscalls = NULL;
+		return 0;
+	}
+	l->syscalls = bpf_program__attach(l->bpf->progs.on_syscall_exit);
+	return l->syscalls ? 0 : -errno;
+}
+
+bool loader_has_syscalls(const struct loader *l)
+{
+	return l->syscalls;
+}
+
+void loader_stdio_found(struct loader *l, const struct process_facts *f)
+{
+	int fd = bpf_map__fd(l->bpf->maps.stdio);
+	struct stdio_end end = {.conn = f->stdio[0],
+				.server = f->exec.proc,
+				.ts = f->exec.head.ts,
+				.flags = STDIO_FOUND | STDIO_WRITE | (f->stdio_pipe ? STDIO_PIPE : 0)};
+
+	if (!f->stdio[0] || !f->stdio[1])
+		return;
+	if (f->stdio[0] == f->stdio[1])
+		end.flags |= STDIO_READ;
+	bpf_map_update_elem(fd, &f->stdio[0], &end, BPF_NOEXIST);
+	end.flags ^= STDIO_READ | STDIO_WRITE;
+	if (f->stdio[0] != f->stdio[1])
+		bpf_map_update_elem(fd, &f->stdio[1], &end, BPF_NOEXIST);
+}
+
+struct plain_sweep {
+	struct loader *loader;
+	uint64_t now;
+	bool needed;
+};
+
+static bool is_ignored(const struct loader *l, uint64_t inode, uint32_t tgid)
+{
+	struct conn_key key = {.tls = EV_CONN_INODE | inode, .tgid = tgid};
+	struct conn_state c;
+
+	return bpf_map_lookup_elem(bpf_map__fd(l->bpf->maps.conns), &key, &c) == 0 && c.flags & EV_CONN_FINAL;
+}
+
+static void sweep_stdio(void *ctx, const void *entry)
+{
+	struct plain_sweep *s = ctx;
+	const struct loader *l = s->loader;
+	int fd = bpf_map__fd(l->bpf->maps.stdio);
+	uint64_t ino;
+	struct stdio_end e, first;
+
+	memcpy(&ino, entry, sizeof(ino));
+	if (bpf_map_lookup_elem(fd, &ino, &e))
+		return;
+	if (!loader_follows(l, &e.server)) {
+		bpf_map_delete_elem(fd, &ino);
+		return;
+	}
+	if (bpf_map_lookup_elem(fd, &e.conn, &first) || first.flags & STDIO_NOTHING)
+		return;
+	if (!(e.flags & STDIO_PIPE) && l->caps & LOADER_SOCKETS)
+		return;
+	s->needed |= first.flags & STDIO_SPOKEN ? !is_ignored(l, e.conn, first.client)
+						: first.flags & STDIO_FOUND || s->now - first.ts < STDIO_SILENT_NS;
+}
+
+static void sweep_socket(void *ctx, const void *entry)
+{
+	struct plain_sweep *s = ctx;
+	const struct loader *l = s->loader;
+	int fd = bpf_map__fd(l->bpf->maps.plains);
+	struct plain p;
+
+	if (bpf_map_lookup_elem(fd, entry, &p))
+		return;
+	if (!follows_tgid(l, p.tgid))
+		bpf_map_delete_elem(fd, entry);
+	else if (!(l->caps & LOADER_SOCKETS) && p.what != PLAIN_NOTHING && p.local)
+		s->needed |= !is_ignored(l, p.ino, p.tgid);
+}
+
+bool loader_sweep_plain(struct loader *l, uint64_t now)
+{
+	struct plain_sweep s = {.loader = l, .now = now};
+
+	each_entry(l->bpf->maps.stdio, sizeof(uint64_t), sweep_stdio, &s);
+	each_entry(l->bpf->maps.plains, sizeof(uint64_t), sweep_socket, &s);
+	return s.needed;
 }
 
 void loader_llm_name(struct loader *l, const char *name, size_t n)

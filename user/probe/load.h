@@ -26,7 +26,8 @@ enum loader_cap {
 	LOADER_LOOP = 1 << 3,       /* bpf_loop, 5.17, e6f2dd0f8067; task storage comes with it */
 	LOADER_EXACT = 1 << 4,      /* records of exactly the payload's size, 6.16, a498ee7576de */
 	LOADER_RETURN_PROBE = 1 << 5, /* return probes do not kill sandboxed programs (safety.h) */
-	LOADER_ALL = (1 << 6) - 1,
+	LOADER_SOCKETS = 1 << 6,    /* tracepoints at the end of each send and receive on a socket, 6.3, 6e6eda44b939 */
+	LOADER_ALL = (1 << 7) - 1,
 };
 
 struct loader_options {
@@ -105,6 +106,16 @@ int loader_sweep(struct loader *l, enum sweep which, loader_emit emit, void *ctx
 void loader_judge(struct loader *l, const struct verdict *v);
 /* A name that the target of an LLM request may end with (state.h). */
 void loader_llm_name(struct loader *l, const char *name, size_t n);
+
+/* --- sockets without TLS, and pipes (bpf/plain.bpf.c) --- */
+
+/* The tracepoint at the end of system calls: every process of the host pays while it is there. 0, or -errno. */
+int loader_syscalls(struct loader *l, bool on);
+bool loader_has_syscalls(const struct loader *l);
+/* The ends of standard input and output of a process that runs already; its parent is followed. */
+void loader_stdio_found(struct loader *l, const struct process_facts *f);
+/* What of it is gone is forgotten. Whether what is left needs the tracepoint; `now`: boot ns. */
+bool loader_sweep_plain(struct loader *l, uint64_t now);
 
 /* --- what there is, for the status --- */
 

@@ -422,6 +422,8 @@ static const struct {
     {"call_unreturned", EV_COUNT_CALL_UNRETURNED},
     {"proc_untracked", EV_COUNT_PROC_UNTRACKED},
     {"wire_untracked", EV_COUNT_WIRE_UNTRACKED},
+    {"plain_untracked", EV_COUNT_PLAIN_UNTRACKED},
+    {"plain_early", EV_COUNT_PLAIN_EARLY},
 };
 
 static void add_totals(yyjson_mut_doc *d, yyjson_mut_val *root, const struct status_sources *src,
@@ -440,6 +442,8 @@ static void add_totals(yyjson_mut_doc *d, yyjson_mut_val *root, const struct sta
 	yyjson_mut_obj_add_uint(d, o, "processes_found", ds->found);
 	yyjson_mut_obj_add_uint(d, o, "processes_unreadable", ds->unreadable);
 	yyjson_mut_obj_add_uint(d, o, "processes_ended_unseen", ds->blind);
+	yyjson_mut_obj_add_uint(d, o, "syscalls_watched", ds->syscalls);
+	yyjson_mut_obj_add_bool(d, o, "syscalls_watched_now", loader_has_syscalls(src->loader));
 }
 
 static void add_attached(yyjson_mut_doc *d, yyjson_mut_val *root, const struct attach_stats *a)
@@ -456,7 +460,8 @@ static void add_attached(yyjson_mut_doc *d, yyjson_mut_val *root, const struct a
 static void add_capabilities(yyjson_mut_doc *d, yyjson_mut_val *root, unsigned caps)
 {
 	static const char *const names[] = {"uprobe.multi", "uprobe.session", "cookies",
-	                                    "bpf_loop",     "exact records",  "return probes"};
+	                                    "bpf_loop",     "exact records",  "return probes",
+	                                    "socket tracepoints"};
 	yyjson_mut_val *o = yyjson_mut_obj_add_obj(d, root, "capabilities");
 	yyjson_mut_val *used = yyjson_mut_obj_add_arr(d, o, "used"),
 	               *missing = yyjson_mut_obj_add_arr(d, o, "missing");

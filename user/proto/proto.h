@@ -64,7 +64,7 @@ struct exchange {
 	enum ev_dir request_dir;   /* EV_DIR_WRITE: the process is the client */
 	uint32_t stream;           /* HTTP/2 stream id; 0 in HTTP/1 */
 	uint64_t request_offset;   /* where the request (HTTP/2: its HEADERS frame) begins in its direction's byte stream */
-	struct slice protocol;     /* "http/1.1", "http/1.0", "h2" */
+	struct slice protocol;     /* "http/1.1", "http/1.0", "h2", "jsonrpc" */
 
 	struct slice method, target; /* absent when the request was not seen */
 	struct http_headers request_headers;
@@ -79,6 +79,7 @@ struct exchange {
 	uint64_t response_start; /* first byte of the final (not 1xx) response's head */
 	uint64_t response_head;  /* last byte of that head */
 	uint64_t response_end;   /* last byte of the response; of WebSocket: the last one in either direction */
+	uint64_t message_start;  /* during message(): first byte of it; 0: not known */
 
 	uint64_t request_body_bytes, response_body_bytes; /* decoded */
 	uint64_t lost_bytes;     /* in both directions, known to be missing */
@@ -104,6 +105,8 @@ struct exchange {
  * valid during the call; body_gap() stands for one that is missing (n: bytes of
  * its payload) or, n 0, for any number (websocket.h); end() comes when the
  * connection ends. message may be NULL.
+ * A connection of JSON-RPC lines (jsonlines.h) is one exchange of the protocol
+ * "jsonrpc", which has no head and goes on with message() at once.
  */
 struct proto_events {
 	void (*request)(void *ctx, struct exchange *x); /* request head complete, or response without request */

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "proto/http1.h"
 #include "proto/http2.h"
+#include "proto/jsonlines.h"
 
 /* Order: the first that does not say no. The last one joins anything. */
 static const struct protocol *const protocols[] = {
@@ -103,6 +104,11 @@ struct proto_conn *proto_open(const struct proto_events *ev, void *ctx, const st
 	c->ctx = ctx;
 	c->info = info;
 	c->joining = info->late;
+	if (info->lib == EV_LIB_STDIO) { /* what carries it says what it speaks */
+		c->protocol = &jsonlines_protocol;
+		c->p = c->protocol->open(ev, ctx, info, !info->late);
+		c->joining = false;
+	}
 	return c;
 }
 

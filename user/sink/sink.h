@@ -29,6 +29,7 @@ struct sink_summary {
 	uint64_t captured_bytes, lost_bytes, too_long_bytes, unreadable_bytes, life_lost, conn_untracked, proc_untracked;
 	uint64_t call_untracked, call_unreturned, shed_spans, decode_crashes, tls_connections;
 	uint64_t unknown_protocol; /* of the connections: passed over, neither HTTP/1 nor HTTP/2 by their first bytes */
+	uint64_t plain_untracked, plain_early;
 	bool no_tls; /* no TLS library was found in any process: nothing could be captured */
 };
 

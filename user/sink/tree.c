@@ -28,7 +28,7 @@ struct group {
 	struct row **tops;        /* what stands directly under the heading */
 	size_t n_tops;
 	uint64_t start, end;
-	size_t calls, tools, errors, incomplete, unknown_usage;
+	size_t calls, numbered, tools, errors, incomplete, unknown_usage;
 	int64_t input, output;
 	struct slice models[MODELS_MAX];
 	size_t n_models;
@@ -516,7 +516,10 @@ static void count_row(struct group *g, struct row *r)
 	g->incomplete += r->incomplete && r->kind != SPAN_CONVERSATION;
 	if (r->kind != SPAN_CHAT)
 		return;
-	r->call_number = ++g->calls;
+	r->call_number = ++g->numbered;
+	if (slice_eq(r->call_kind, SLICE("relay")))
+		return; /* it is its parent, seen at the server */
+	g->calls++;
 	g->unknown_usage += r->speaks && (r->input < 0 || r->output < 0);
 	add_usage(&g->input, r->input);
 	add_usage(&g->output, r->output);

@@ -53,7 +53,7 @@ static void add_no_call(struct line *l, const struct sink_summary *s)
 		line_add(l, LINE_YELLOW,
 		         SLICE("no process uses a TLS library that spantap knows: see spantap doctor"));
 	else if (s->captured_bytes)
-		line_addf(l, LINE_PLAIN, "%llu TLS connection%s, no LLM call on any of them",
+		line_addf(l, LINE_PLAIN, "%llu connection%s, no LLM call on any of them",
 		          (unsigned long long)s->tls_connections, s->tls_connections == 1 ? "" : "s");
 	else
 		line_add(l, LINE_PLAIN, SLICE("a TLS library was found, but nothing went through it"));

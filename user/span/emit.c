@@ -131,12 +131,23 @@ void emit_set_strs(struct spans *sp, struct span *s, enum attr_key key, const st
 	arena_release(&a);
 }
 
+struct slice emit_transport(const struct conn_info *conn)
+{
+	if (conn->lib == EV_LIB_STDIO)
+		return SLICE("pipe");
+	return conn->family == AF_UNIX ? SLICE("unix") : SLICE("tcp");
+}
+
 void emit_set_peer(struct spans *sp, struct span *s, const struct conn_info *conn,
                    struct slice server_address, int64_t server_port)
 {
 	struct slice asked = slice_str(conn->server_name);
 	char address[INET6_ADDRSTRLEN];
 
+	if (conn->family == AF_UNIX) {
+		span_set_str(s, ATTR_SERVER_ADDRESS, content_path(&sp->content, &s->arena, asked));
+		return;
+	}
 	emit_set_label(sp, s, ATTR_SERVER_ADDRESS, server_address.n || !asked.n ? server_address : asked);
 	emit_set_count(s, ATTR_SERVER_PORT,
 	               server_port == LLM_NONE && conn->family ? conn->port : server_port);

@@ -30,6 +30,8 @@ void emit_set_traceparent(struct span *s, struct slice header);
 void emit_set_error(struct spans *sp, struct span *s, struct slice type, struct slice message);
 /* Where the connection led: the peer's address, and the name that the client asked for where it is another.
  */
+/* network.transport: tcp, unix, pipe. */
+struct slice emit_transport(const struct conn_info *conn);
 void emit_set_peer(struct spans *sp, struct span *s, const struct conn_info *conn,
                    struct slice server_address, int64_t server_port);
 double emit_seconds(uint64_t from, uint64_t to);

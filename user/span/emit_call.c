@@ -115,6 +115,8 @@ static void set_transport(struct spans *sp, struct span *s, const struct llm_cal
 	if (call->stream && call->first_token && call->request_start)
 		span_set_double(s, ATTR_TIME_TO_FIRST_CHUNK,
 		                emit_seconds(call->request_start, call->first_token));
+	if (call->conn.lib == EV_LIB_SOCKET)
+		span_set_str(s, ATTR_NETWORK_TRANSPORT, emit_transport(&call->conn));
 	if ((unsigned)call->conn.lib < sizeof(libs) / sizeof(libs[0]))
 		span_set_str(s, ATTR_TLS_LIBRARY, slice_str(libs[call->conn.lib]));
 	if (call->conn.late)

@@ -31,7 +31,7 @@ static void set_server(struct spans *sp, struct span *s, const struct mcp_reques
 	emit_set_label(sp, s, ATTR_MCP_SERVER_VERSION, m->server_version);
 	emit_set_label(sp, s, ATTR_MCP_CLIENT_NAME, m->client_name);
 	span_set_str(s, ATTR_MCP_TRANSPORT, slice_str(m->transport));
-	span_set_str(s, ATTR_NETWORK_TRANSPORT, SLICE("tcp"));
+	span_set_str(s, ATTR_NETWORK_TRANSPORT, emit_transport(&m->conn));
 	emit_set_label(sp, s, ATTR_USER_AGENT, m->user_agent);
 	emit_set_peer(sp, s, &m->conn, m->server_address, m->server_port);
 }

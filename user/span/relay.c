@@ -4,10 +4,12 @@
 
 #include "span/relay.h"
 
-static bool is_loopback(const struct conn_info *c)
+static bool is_local(const struct conn_info *c)
 {
 	static const uint8_t v6[16] = {[15] = 1}, mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
 
+	if (c->family == AF_UNIX)
+		return true;
 	if (c->family == AF_INET)
 		return c->address[0] == 127;
 	return c->family == AF_INET6 &&
@@ -16,7 +18,7 @@ static bool is_loopback(const struct conn_info *c)
 
 static bool on_this_host(const struct conn_info *a, const struct conn_info *b)
 {
-	bool one = is_loopback(a), two = is_loopback(b);
+	bool one = is_local(a), two = is_local(b);
 
 	return (one || two) && (one || !a->family) && (two || !b->family);
 }

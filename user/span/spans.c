@@ -6,6 +6,8 @@
 #include "span/relay.h"
 #include "span/side.h"
 
+#define SERVED_NS 300000ull /* that a call at a server waits for the client's, if both are seen */
+
 struct spans *spans_new(const struct span_conf *conf, const struct span_events *ev, void *ctx)
 {
 	struct spans *sp = xcalloc(1, sizeof(*sp));
@@ -482,8 +484,11 @@ static void on_begin(void *ctx, struct llm_call *call)
 	if (sp->finished)
 		return;
 	struct flight *f = flight_new(sp, call);
-	f->begun = reorder_call(&sp->reorder, HAPPENS_BEGIN,
-	                        call->request_end ? call->request_end : call->request_start, call);
+	uint64_t ts = call->request_end ? call->request_end : call->request_start;
+	/* Without TLS a write is dated when it returns: the server may have read the request before. */
+	if (call->is_server && call->conn.lib == EV_LIB_SOCKET)
+		ts += SERVED_NS;
+	f->begun = reorder_call(&sp->reorder, HAPPENS_BEGIN, ts, call);
 	take_ready(sp, false);
 }
 

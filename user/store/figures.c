@@ -134,7 +134,7 @@ int store_figures(struct store *st, uint64_t since, uint64_t until,
 	/* +kind: in the order of that index the rows would have to be sorted, all of them in memory. */
 	sqlite3_stmt *q =
 	    db_stmt(st, STMT_FIGURES,
-	            COLUMNS " WHERE +kind IN (1,2,3) AND start_wall_ns >= ?1 AND start_wall_ns < ?2"
+	            COLUMNS " WHERE +kind IN (1,2,3) AND call_kind IS NOT 'relay' AND start_wall_ns >= ?1 AND start_wall_ns < ?2"
 	                    " ORDER BY seq");
 
 	if (!q)
@@ -148,7 +148,7 @@ int store_figures_of(struct store *st, const uint8_t trace[16],
                      void (*each)(void *ctx, const struct store_figure *f), void *ctx)
 {
 	sqlite3_stmt *q =
-	    db_stmt(st, STMT_FIGURES_OF, COLUMNS " WHERE trace=? AND +kind IN (1,2,3) ORDER BY seq");
+	    db_stmt(st, STMT_FIGURES_OF, COLUMNS " WHERE trace=? AND +kind IN (1,2,3) AND call_kind IS NOT 'relay' ORDER BY seq");
 
 	if (!q)
 		return db_errno(st->db);

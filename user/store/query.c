@@ -103,10 +103,11 @@ int store_conversation(struct store *st, const uint8_t trace[16], struct arena *
 	sqlite3_stmt *q =
 	    db_stmt(st, STMT_SUMMARY,
 	            "SELECT min(start_wall_ns), max(end_ns) - min(start_ns),"
-	            " sum(kind=1), sum(kind=2), sum(kind=3), sum(kind IN (2,3) AND status=2),"
+	            /* a relayed call is one that was counted */
+	            " sum(kind=1), sum(kind=2 AND call_kind IS NOT 'relay'), sum(kind=3), sum(kind IN (2,3) AND status=2),"
 	            " sum(input_tokens) FILTER (WHERE kind=2), sum(output_tokens) FILTER (WHERE kind=2),"
 	            /* only what is asked for words: names begin with the operation */
-	            " sum(kind=2 AND (input_tokens IS NULL OR output_tokens IS NULL)"
+	            " sum(kind=2 AND call_kind IS NOT 'relay' AND (input_tokens IS NULL OR output_tokens IS NULL)"
 	            " AND substr(name, 1, instr(name || ' ', ' ') - 1) IN"
 	            " ('chat', 'generate_content', 'text_completion', 'invoke_agent')),"
 	            " sum(kind=0), sum(complete=0), min(conversation), min(agent),"

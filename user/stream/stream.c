@@ -126,6 +126,7 @@ static struct conn *conn_open(struct streams *ss, const struct ev_conn_id *id, u
 	                             .lib = (enum ev_lib)lib,
 	                             .late = flags & EV_CONN_LATE,
 	                             .resumed = flags & EV_CONN_RESUMED,
+	                             .server = flags & EV_CONN_SERVER,
 	                             .first_ts = ts};
 
 	struct conn_key key = key_of(id);
@@ -253,7 +254,8 @@ static void data(struct streams *ss, const struct ev_data *rec, bool poison)
 	if (!c)
 		c = conn_open(ss, &rec->conn, ts, rec->lib,
 		              (rec->flags & EV_DATA_LATE ? EV_CONN_LATE : 0) |
-		                  (rec->flags & EV_DATA_RESUMED ? EV_CONN_RESUMED : 0));
+		                  (rec->flags & EV_DATA_RESUMED ? EV_CONN_RESUMED : 0) |
+		                  (rec->flags & EV_DATA_SERVER ? EV_CONN_SERVER : 0));
 	if (!c)
 		return;
 	c->info.lib = (enum ev_lib)rec->lib;
@@ -309,6 +311,8 @@ void streams_peer(struct streams *ss, const struct ev_peer *rec)
 		return;
 	c->info.family = rec->family;
 	c->info.port = be16toh(rec->port);
+	c->info.local_port = be16toh(rec->local_port);
+	memcpy(c->info.local_address, rec->local_address, sizeof(c->info.local_address));
 	memcpy(c->info.address, rec->address, sizeof(c->info.address));
 }
 

@@ -50,10 +50,11 @@ struct conn_info {
 	enum ev_lib lib;
 	bool late;       /* the connection may be older than the attachment */
 	bool resumed;    /* it was ignored before, and begins with a request here */
-	uint16_t family; /* of `address`: AF_INET, AF_INET6; 0: the peer is not known */
-	uint16_t port;   /* host byte order */
-	uint8_t address[16];
-	char server_name[EV_NAME_MAX]; /* that the client asked for (SNI); "" when it did not */
+	bool server;     /* EV_LIB_STDIO: the process is the server; else its first bytes tell */
+	uint16_t family; /* of `address`: AF_INET, AF_INET6; AF_UNIX: it names the pair of sockets; 0: the peer is not known */
+	uint16_t local_port, port; /* host byte order */
+	uint8_t local_address[16], address[16];
+	char server_name[EV_NAME_MAX]; /* that the client asked for (SNI), AF_UNIX: the server's path; "" when there is none */
 	uint64_t first_ts;             /* of its first record */
 };
 
