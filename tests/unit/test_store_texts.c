@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/feed.h"
 #include "store/store.h"
 
 static char dir[64];
@@ -485,6 +486,38 @@ static bool file_holds(const char *name, const char *word)
 	return found;
 }
 
+/* Exporters remember numbers: none is given twice, and what was erased shows as a gap. */
+static void test_numbers(void **state)
+{
+	(void)state;
+	uint8_t instance[16] = {1};
+	struct store *st = open_as(STORE_WRITE);
+	struct store_erased sum = {0};
+	struct store_fed *v;
+	uint64_t newest;
+	size_t n;
+
+	assert_int_equal(store_capture_begin(st, instance, "x", 1), 0);
+	for (uint32_t trace = 1; trace <= 2; trace++) {
+		say(st, trace, 10 * trace, "words");
+		finish(st, trace, 10 * trace + 1);
+	}
+	assert_int_equal(store_commit(st), 0);
+	assert_int_equal(store_feed_newest(st, &newest), 0);
+	retain(st, &(struct store_limits){.age_ns = SECOND}, 1000 * SECOND, &sum);
+	assert_int_equal(number("SELECT count(*) FROM span"), 0);
+	say(st, 3, 30, "more words");
+	assert_int_equal(store_commit(st), 0);
+	assert_int_equal(store_feed(st, 0, 10, 1 << 20, &v, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(v[0].seq, newest + 1);
+	store_fed_free(v, n);
+	assert_int_equal(store_feed(st, newest + 1, 10, 1 << 20, &v, &n), 0);
+	assert_int_equal(n, 0);
+	store_fed_free(v, n);
+	store_close(st);
+}
+
 static void test_age(void **state)
 {
 	(void)state;
@@ -653,7 +686,7 @@ static _Noreturn void read_for_ever(void)
 		struct store_hit *h;
 		size_t n = 0, n_hits = 0;
 
-		if (store_conversations(st, 5, &a, &c, &n) ||
+		if (store_conversations(st, &(struct store_choice){.until = UINT64_MAX}, 5, &a, &c, &n) ||
 		    store_search(st, SLICE("word7919"), 5, &a, &h, &n_hits))
 			_exit(1);
 		for (size_t i = 0; i < n; i++) {
@@ -760,6 +793,7 @@ int main(void)
 	    TEST(test_damage_is_noticed),
 	    TEST(test_search),
 	    TEST(test_said_once),
+	    TEST(test_numbers),
 	    TEST(test_age),
 	    TEST(test_size),
 	    TEST(test_newer_blocks_do_not_lose_their_base),

@@ -62,7 +62,9 @@ void store_fed_free(struct store_fed *v, size_t n)
 
 int store_feed_newest(struct store *st, uint64_t *ret_seq)
 {
-	sqlite3_stmt *q = db_stmt(st, STMT_FEED_NEWEST, "SELECT max(seq) FROM span");
+	sqlite3_stmt *q = db_stmt(st, STMT_FEED_NEWEST, 
+	                          "SELECT max(coalesce((SELECT max(seq) FROM span), 0),"
+	                          " coalesce((SELECT value FROM secret WHERE name='last seq'), 0))");
 
 	if (!q)
 		return db_errno(st->db);

@@ -24,7 +24,7 @@ struct store_fed {
  */
 int store_feed(struct store *st, uint64_t after, size_t max, size_t bytes, struct store_fed **ret, size_t *ret_n);
 void store_fed_free(struct store_fed *v, size_t n);
-/* The number of the newest span, 0: there is none. */
+/* The highest number ever given, 0: none was. */
 int store_feed_newest(struct store *st, uint64_t *ret_seq);
 
 #endif

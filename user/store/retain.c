@@ -56,10 +56,8 @@ static int measure(struct store *st, uint64_t *ret_used, int64_t *ret_free)
 static int find_oldest(struct store *st, int64_t before, struct victim *v)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_OLDEST,
-	                          /* The newest span stays: its number is never given again (feed.h). */
 	                          "SELECT id, trace FROM trace WHERE end_wall_ns < ?1"
 	                          " AND (ended OR coalesce(capture, 0) <> ?2)"
-	                          " AND trace.trace <> (SELECT trace FROM span ORDER BY seq DESC LIMIT 1)"
 	                          " ORDER BY end_wall_ns LIMIT 1");
 
 	if (!q)
@@ -193,6 +191,13 @@ static int erase_rows(struct store *st, int64_t trace, struct store_erased *sum)
 	            "(SELECT trace FROM trace WHERE id=?))",
 	            trace);
 
+	/* No number is given twice (feed.h). */
+	if (r == 0)
+		r = run(st, STMT_SEQ_KEEP,
+		        "INSERT INTO secret (name, value) SELECT 'last seq', max(seq) FROM span WHERE"
+		        " trace=(SELECT trace FROM trace WHERE id=?) HAVING max(seq) NOT NULL"
+		        " ON CONFLICT (name) DO UPDATE SET value=max(value, excluded.value)",
+		        trace);
 	if (r == 0)
 		r = run(st, STMT_SPAN_DROP,
 		        "DELETE FROM span WHERE trace=(SELECT trace FROM trace WHERE id=?)", trace);

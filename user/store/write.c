@@ -160,10 +160,12 @@ int store_insert(struct store *st, const struct span *s)
 		return r;
 	sqlite3_stmt *q = db_stmt(
 	    st, STMT_SPAN_INSERT,
-	    "INSERT INTO span (id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status,"
+	    "INSERT INTO span (seq, id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status,"
 	    " status_message, complete, capture, conversation, agent, model, provider, call_kind,"
 	    " input_tokens, output_tokens, error, attributes)"
-	    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING");
+	    " VALUES ((SELECT max(coalesce((SELECT max(seq) FROM span), 0),"
+	    " coalesce((SELECT value FROM secret WHERE name='last seq'), 0)) + 1),"
+	    "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING");
 	if (!q)
 		return drop(st, db_errno(st->db));
 	bind_span(q, s);
