@@ -364,7 +364,7 @@ static void run_pipeline(const struct input *in, enum content_level content)
 	static const struct span_events ev = {.span = on_span};
 	static const uint8_t instance[16];
 	struct buf out = {0};
-	struct pipeline *p = pipeline_new(instance, content, NULL, &ev, &out);
+	struct pipeline *p = pipeline_new(instance, content, 0, NULL, &ev, &out);
 
 	foreach_record(in, rec) if (pipeline_record(p, rec, false)) abort();
 	pipeline_finish(p, in->ts);

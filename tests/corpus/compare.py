@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""compare.py CORPUS DIR OTLP_FILE: the spans of `peers.py client` against what each recording expects.
+"""compare.py HOW CORPUS DIR OTLP_FILE: the spans of a client of tls.sh against what each recording expects.
 
-A span says at the end of user_agent.original which exchange it is; prints exact/total per provider and scope, and each
-difference. Differences that are known and right lie in tests/golden/known.tsv, which is of
+A span says at the end of user_agent.original which exchange it is; prints exact/total per provider and scope
+and per coding of the answer, and each difference. Differences that are known and right lie in tests/golden/known.tsv, which is of
 all harnesses: what only this one finds is marked `span:` there, and must occur. Exits 1 when something else differs.
 """
 import collections
@@ -13,6 +13,7 @@ import json
 import sys
 
 import exchanges
+import wire
 
 KNOWN = "tests/golden/known.tsv"
 WORDS = {"chat", "text_completion", "embeddings", "generate_content"}
@@ -28,12 +29,13 @@ def value(v):
 
 
 def load(path):
-    """The attributes of every span."""
+    """The attributes of every span, and as "message" that of its status."""
     found = []
     for line in open(path, encoding="utf-8"):
         for rs in json.loads(line)["resourceSpans"]:
-            for ss in rs["scopeSpans"]:
-                found += [{a["key"]: value(a["value"]) for a in s["attributes"]} for s in ss["spans"]]
+            for s in (s for ss in rs["scopeSpans"] for s in ss["spans"]):
+                found.append({a["key"]: value(a["value"]) for a in s["attributes"]})
+                found[-1]["message"] = s.get("status", {}).get("message")
     return found
 
 
@@ -101,6 +103,11 @@ def request_fields(s, x):
         got["error"], want["error"] = s.get("error.type"), wanted_error(e.get("error"), e.get("status"))
         if e.get("error") and want["error"] is None:  # it has only a message, which the span's type cannot be held against
             del got["error"], want["error"]
+        head = (e.get("error") or {}).get("message_head")
+        if head:
+            got["error message"], want["error message"] = (s["message"] or "")[:len(head)], head
+    if e.get("empty_body"):
+        got["empty_body"], want["empty_body"] = s.get("spantap.call.response_bytes"), 0
     return got, want
 
 
@@ -124,6 +131,8 @@ def content_fields(s, e):
         if e.get(name + "_sha256"):
             text = text_of(first, kind)
             got[name], want[name] = (sha(text), len(text.encode())), (e[name + "_sha256"], e[name + "_len"])
+    if "choices" in e:
+        got["choices"], want["choices"] = len(out), len(e["choices"])
     for i, choice in enumerate(e.get("choices") or []):
         text = text_of(out[i], "text") if i < len(out) else ""
         got[f"choice {i}"] = (sha(text), len(text.encode()))
@@ -131,7 +140,33 @@ def content_fields(s, e):
     calls = [p for m in out for p in m.get("parts", []) if p["type"] == "tool_call" and p["name"] not in ITEMS]
     got["tool_calls"] = [(p.get("id") or None, p["name"] or None, arguments(p.get("arguments"))) for p in calls]
     want["tool_calls"] = [(t.get("id") or None, t.get("name") or None, arguments(t.get("arguments"))) for t in e.get("tool_calls") or []]
+    if "server_items" in e:
+        api = s["spantap.call.api"]
+        got["server_items"], want["server_items"] = [item for p in first.get("parts", []) for item in server_item(p, api)], e["server_items"]
+    if "refusal_len" in e:
+        refused = [p["content"] for p in first.get("parts", []) if p["type"] == "refusal"]
+        got["refusal_len"], want["refusal_len"] = len("".join(refused).encode()), e["refusal_len"]
     return got, want
+
+
+def server_item(p, api):
+    """What the provider ran itself, by the name that `expect` has for it: one or none."""
+    kind = p["type"]
+    if kind == "reasoning":
+        return ["redacted_thinking"] if p.get("redacted") else []
+    if kind in ("text", "refusal", "tool_call_response") or (kind == "tool_call" and p["name"] not in ITEMS):
+        return []
+    body = p.get(kind, {}) if kind.startswith("server_tool_call") else {}
+    if api.startswith("gemini") and "toolType" in json.dumps(body):
+        return ["toolCall" if kind == "server_tool_call" else "toolResponse"]
+    prefix = "server_tool_use:" if kind == "server_tool_call" and api.startswith("anthropic") else ""
+    return [prefix + (p.get("name") or body.get("type") or kind)]
+
+
+def wire_fields(s, x):
+    """What `expect` leaves out: parameters, details of usage."""
+    want = {**wire.request(x), **wire.response(x)}
+    return {name: s.get(name) for name in want}, want
 
 
 def full_fields(s, x):
@@ -146,13 +181,13 @@ def full_fields(s, x):
         want["stream_complete"] = e["stream_complete"]
     else:
         got["complete"], want["complete"] = complete, True
-    if e.get("request_stream") and "stream_framing" in e:
-        got["stream_framing"], want["stream_framing"] = s.get("spantap.call.framing"), e["stream_framing"]
+    got["stream_framing"], want["stream_framing"] = s.get("spantap.call.framing"), e.get("stream_framing")
+    got["stream"], want["stream"] = "spantap.call.framing" in s, bool(e.get("stream"))
     if e.get("response_status"):
         got["response_status"], want["response_status"] = s.get("spantap.call.response_status"), e["response_status"]
     if e.get("embeddings_count") is not None:
         got["embeddings_count"], want["embeddings_count"] = s.get("spantap.call.output_count"), e["embeddings_count"]
-    for more in (usage_fields(s, e), content_fields(s, e)):
+    for more in (usage_fields(s, e), content_fields(s, e), wire_fields(s, x)):
         got.update(more[0])
         want.update(more[1])
     return got, want
@@ -186,7 +221,23 @@ def exchange_of(s):
     return int(number) if number.isdecimal() else -1
 
 
-def main(corpus, directory, otlp):
+class Tally:
+    """exact/total by some key."""
+
+    def __init__(self):
+        self.exact, self.total = collections.Counter(), collections.Counter()
+
+    def add(self, key, exact):
+        self.total[key] += 1
+        self.exact[key] += exact
+
+    def report(self, how):
+        for key in sorted(self.total, key=str):
+            what = " ".join(f"{word or '-':12}" for word in key)
+            print(f"FIGURE {how} {what} {self.exact[key]} of {self.total[key]} exact")
+
+
+def main(how, corpus, directory, otlp):
     every, done, known = exchanges.load(corpus), made(directory), Known()
     calls, mcp, peerless = collections.defaultdict(list), collections.defaultdict(list), 0
     for s in load(otlp):
@@ -195,18 +246,19 @@ def main(corpus, directory, otlp):
             kind[exchange_of(s)].append(s)
             peerless += "network.peer.port" not in s
     astray = len(calls[-1]) + len(mcp[-1])
-    tally = collections.Counter()
+    by_provider, by_coding, over = Tally(), Tally(), Tally()
     for x in (every[n] for n in done):
         bad = [d for d in judge(x, calls[x.number], mcp[x.number]) if not known.has(x, d[0])]
         for field, got, want in bad:
-            print(f"DIFF {x.path} #{x.n} {field}: got {got!r:.300}, expected {want!r:.300}")
-        tally[x.provider, x.scope, "total"] += 1
-        tally[x.provider, x.scope, "exact"] += not bad
-    for provider, scope in sorted({k[:2] for k in tally}, key=str):
-        print(f"FIGURE {provider or '-':12} {scope:12} {tally[provider, scope, 'exact']} of {tally[provider, scope, 'total']} exact")
-    exact, total = (sum(v for k, v in tally.items() if k[2] == what) for what in ("exact", "total"))
-    print(f"FIGURE {exact} of {total} exchanges exact over TLS; {len(every) - total} not to be replayed; {astray} spans of none; "
-          f"{peerless} spans without peer")
+            print(f"DIFF {how} {x.path} #{x.n} {field}: got {got!r:.300}, expected {want!r:.300}")
+        by_provider.add((x.provider, x.scope), not bad)
+        by_coding.add((exchanges.response_message(x)[2] or "as it is",), not bad)
+        over.add(how, not bad)
+    by_provider.report(how)
+    by_coding.report(how)
+    exact, total = over.exact[how], over.total[how]
+    print(f"FIGURE {how} {exact} of {total} exchanges exact over TLS; {len(every) - total} not to be replayed; "
+          f"{astray} spans of none; {peerless} spans without peer")
     for row in known.stale():
         print("KNOWN", *row, "does not differ any more: remove it")
     return exact != total or not total or bool(known.stale()) or bool(astray)

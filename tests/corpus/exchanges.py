@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""exchanges.py: the recorded exchanges (../shared/corpus/README.md), and how each is said over HTTP/1.1.
+"""exchanges.py: the recorded exchanges (../shared/corpus/README.md), and how each is said over HTTP.
 
 What the recording lost (framing, chunks, writes) is drawn from a generator that is seeded by the exchange and SEED.
 """
@@ -11,6 +11,10 @@ import json
 import os
 import random
 import zlib
+
+import brotli
+
+import codings
 
 SEED = int(os.environ.get("SEED", "1"))
 FRAMING = {"content-length", "transfer-encoding", "content-encoding", "connection", "upgrade", "host", "expect"}
@@ -64,19 +68,57 @@ def body_of(message, preserved):
     return raw, "br" if preserved and encoding_of(message.get("headers")) == "br" else ""
 
 
+def plain(body, coding):
+    """Without its coding; None when it cannot be removed, or is to be kept as recorded."""
+    try:
+        return {"": bytes, "gzip": gzip.decompress, "br": brotli.decompress}[coding](body)
+    except (OSError, EOFError, zlib.error, brotli.error):
+        return None
+
+
 def recode(body, coding, draw):
-    """Bodies that came without coding get one now and then, in one member or several."""
-    how = draw.randrange(4)
-    if coding or not body or how < 2:
+    """In a coding drawn anew; a third of those that came with one keeps it."""
+    bare = plain(body, coding)
+    if not body or bare is None or (coding and draw.randrange(3) == 0):
         return body, coding
-    if how == 2:
-        try:
-            import brotli
-            return brotli.compress(body, quality=5), "br"
-        except ImportError:
-            return zlib.compress(body), "deflate"
-    cut = draw.randrange(len(body) + 1)
-    return gzip.compress(body[:cut]) + gzip.compress(body[cut:]), "gzip"
+    return codings.drawn(bare, draw)
+
+
+def agent(x):
+    """The User-Agent as recorded, and which exchange it is: all spans tell it."""
+    recorded = [value for name, value in fields(x.item["request"].get("headers")) if name.lower() == "user-agent"]
+    return " ".join(recorded[:1] + [f"exchange/{x.number}"])
+
+
+def request_message(x):
+    """Header fields, body as sent, its coding. Every fourth request is compressed, as some clients do."""
+    draw = x.random("request coding")
+    body, coding = body_of(x.item["request"], False)
+    if draw.randrange(4) == 0:
+        body, coding = recode(body, coding, draw)
+    named = [("user-agent", agent(x))]
+    named += [(name, value) for name, value in fields(x.item["request"].get("headers")) if name.lower() != "user-agent"]
+    return named, body, coding
+
+
+def response_message(x):
+    named = list(fields(x.item["response"].get("headers")))
+    if bodyless(x):
+        return named, b"", ""
+    preserved = x.item.get("capture", {}).get("encoding_preserved")
+    body, coding = recode(*body_of(x.item["response"], preserved), x.random("response coding"))
+    return named, body, coding
+
+
+def bodyless(x):
+    return x.status in (204, 304) or x.method == "HEAD"
+
+
+# ---- over HTTP/1.1
+
+
+def lines(named):
+    return "".join(f"{name}: {value}\r\n" for name, value in named)
 
 
 def chunks(body, draw):
@@ -99,35 +141,21 @@ def framed(head, body, coding, draw, to_close=False):
     return head.encode("utf-8", "surrogateescape") + body
 
 
-def agent(x):
-    """The User-Agent as recorded, and which exchange it is: all spans tell it."""
-    recorded = [value for name, value in fields(x.item["request"].get("headers")) if name.lower() == "user-agent"]
-    return " ".join(recorded[:1] + [f"exchange/{x.number}"])
-
-
 def request(x):
-    draw = x.random("request")
-    body, coding = body_of(x.item["request"], False)
-    head = f"{x.method} {x.target} HTTP/1.1\r\nhost: {x.host}\r\nuser-agent: {agent(x)}\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["request"].get("headers"))
-                    if name.lower() != "user-agent")
+    named, body, coding = request_message(x)
+    head = f"{x.method} {x.target} HTTP/1.1\r\nhost: {x.host}\r\n" + lines(named)
     if not body:
         return (head + "content-length: 0\r\n\r\n").encode("utf-8", "surrogateescape")
-    return framed(head, body, coding, draw)
-
-
-def bodyless(x):
-    return x.status in (204, 304) or x.method == "HEAD"
+    return framed(head, body, coding, x.random("request"))
 
 
 def response(x):
     """The bytes, and whether the connection ends with them."""
     draw = x.random("response")
-    head = f"HTTP/1.1 {x.status} x\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in fields(x.item["response"].get("headers")))
+    named, body, coding = response_message(x)
+    head = f"HTTP/1.1 {x.status} x\r\n" + lines(named)
     if bodyless(x):
         return (head + "\r\n").encode("utf-8", "surrogateescape"), False
-    body, coding = recode(*body_of(x.item["response"], x.item.get("capture", {}).get("encoding_preserved")), draw)
     to_close = draw.random() < 0.05
     if draw.random() < 0.1:
         head = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + head

@@ -83,6 +83,37 @@ status=0
 "$SPANTAP" run --record "$T/r2" --store "$T/none" -- true >/dev/null 2>"$T/err" || status=$?
 [ $status = 125 ] && [ ! -e "$T/r2" ] && grep -q -- '--content full' "$T/err" || fail "--record without --content full"
 
+# Addresses and card numbers, when asked for.
+for redact in "" email card email,card; do
+	name=personal$redact
+	"$SPANTAP" run ${redact:+--redact $redact} --store "$T/$name" --otlp-file "$T/$name.otlp" -- \
+		"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 \
+		--prompt 'ask bob@example.com, card 4111 1111 1111 1111' >/dev/null 2>"$T/err" || fail "status $?: $(cat "$T/err")"
+	for word in 'bob@example.com email' '4111 1111 1111 1111 card'; do
+		found=0 wanted=2
+		! grep -q "${word% *}" "$T/$name.otlp" || found=1
+		! grep -q "${word% *}" "$T/$name"/* || found=$((found + 1))
+		case $redact in *${word##* }*) wanted=0 ;; esac
+		[ $found = $wanted ] || fail "--redact '$redact': '${word% *}' in $found of two places"
+	done
+done
+status=0
+"$SPANTAP" run --redact phone -- true >/dev/null 2>"$T/err" || status=$?
+[ $status = 125 ] && grep -q "not 'phone'" "$T/err" || fail "--redact phone: $status $(cat "$T/err")"
+status=0
+"$SPANTAP" run --redact email --content full -- true >/dev/null 2>"$T/err" || status=$?
+[ $status = 125 ] && grep -q 'at --content redacted' "$T/err" || fail "--redact with full: $status $(cat "$T/err")"
+
+# What stands in CMD's arguments is content too: its name alone is kept below redacted.
+for level in none shape redacted; do
+	"$SPANTAP" run --content $level --store "$T/argv$level" --otlp-file "$T/argv$level.otlp" -- \
+		"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 --prompt 'the word is MARKERargv' \
+		>/dev/null 2>"$T/err" || fail "status $?"
+	found=no
+	if grep -q MARKERargv "$T/argv$level"/* "$T/argv$level.otlp" "$T/err"; then found=yes; fi
+	[ $level$found = noneno ] || [ $level$found = shapeno ] || [ $level$found = redactedyes ] || fail "$level: argv is kept: $found"
+done
+
 # A lower level for the file than for the store.
 "$SPANTAP" run --content full --otlp-content none --store "$T/mixed" --otlp-file "$T/mixed.otlp" -- \
 	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 1 --prompt 'the word is MARKERmixed' \

@@ -180,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (size < 16)
 		return 0;
-	b.p = pipeline_new(instance, (enum content_level)(bytes[15] & 3), NULL, &events, NULL);
+	b.p = pipeline_new(instance, (enum content_level)(bytes[15] & 3), bytes[15] >> 2 & 6, NULL, &events, NULL);
 	if (bytes[0] == 's') {
 		last = raw(b.p, slice_from(in, 16));
 	} else {

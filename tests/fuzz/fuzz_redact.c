@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* First byte: the mode. The rest as text, and as argv (arguments end with NUL). */
+/* First byte: what is masked. The rest as text, and as argv (arguments end with NUL). */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice argv[64], out[64], rest, arg;
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	enum redact_mode mode = data[0] & 1 ? REDACT_SECRETS : REDACT_CREDENTIALS;
+	unsigned mode = data[0] & (REDACT_SECRETS | REDACT_EMAIL | REDACT_CARD);
 	rest = slice_of(data + 1, size - 1);
 	redact_text(&once, rest, mode);
 	while (n < 64 && slice_cut(&rest, '\0', &arg))

@@ -12,11 +12,10 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <yyjson.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "encoders.h"
 #include "proto/decode.h"
 
 static inline struct slice str_of(yyjson_val *v)
@@ -117,53 +116,21 @@ static inline void add_headers(struct buf *out, yyjson_val *v)
 }
 
 struct transport {
-	bool chunked, gzip, zstd;
+	bool chunked;
+	enum encoder request, response;
 	size_t step; /* longest piece of a random cut; 0: at once */
 };
 
-static inline void compress_body(struct buf *body)
-{
-	z_stream z = {.next_in = (Bytef *)body->p, .avail_in = (uInt)body->n};
-	struct buf out = {0};
-
-	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-		abort();
-	buf_reserve(&out, deflateBound(&z, body->n));
-	z.next_out = (Bytef *)out.p;
-	z.avail_out = (uInt)out.cap;
-	deflate(&z, Z_FINISH);
-	out.n = z.total_out;
-	deflateEnd(&z);
-	buf_release(body);
-	*body = out;
-}
-
-static inline void compress_zstd(struct buf *body)
-{
-	struct buf out = {0};
-
-	buf_reserve(&out, ZSTD_compressBound(body->n));
-	out.n = ZSTD_compress(out.p, out.cap, body->p, body->n, 3);
-	if (ZSTD_isError(out.n))
-		abort();
-	buf_release(body);
-	*body = out;
-}
-
-static inline void add_body(struct buf *out, struct buf *body, const struct transport *t)
+static inline void add_body(struct buf *out, struct buf *body, bool chunked, enum encoder how)
 {
 	struct slice s;
 
-	if (t->gzip && body->n) {
-		compress_body(body);
-		buf_adds(out, "content-encoding: gzip\r\n");
-	}
-	if (t->zstd && body->n) {
-		compress_zstd(body);
-		buf_adds(out, "content-encoding: zstd\r\n");
+	if (how && body->n) {
+		encode_body(body, how);
+		buf_addf(out, "content-encoding: %s\r\n", encoders[how].name);
 	}
 	s = buf_slice(body);
-	if (!t->chunked) {
+	if (!chunked) {
 		buf_addf(out, "content-length: %zu\r\n\r\n", s.n);
 		buf_addslice(out, s);
 		return;
@@ -197,13 +164,13 @@ static inline bool write_exchange(struct buf *rq, struct buf *rs, yyjson_val *it
 	buf_addf(rq, "%.*s %.*s HTTP/1.1\r\nhost: %.*s\r\n", (int)method.n, method.p, (int)target.n, target.p,
 	         (int)host.n, host.p);
 	add_headers(rq, yyjson_obj_get(request, "headers"));
-	add_body(rq, &body, &(struct transport){.chunked = t->chunked});
+	add_body(rq, &body, t->chunked, t->request);
 	buf_addf(rs, "HTTP/1.1 %d x\r\n", status);
 	add_headers(rs, yyjson_obj_get(response, "headers"));
 	if (bodyless)
 		buf_adds(rs, "\r\n");
 	else
-		add_body(rs, &answer, t);
+		add_body(rs, &answer, t->chunked, t->response);
 	buf_release(&body);
 	buf_release(&answer);
 	return ok && status >= 200;

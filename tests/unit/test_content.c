@@ -118,7 +118,10 @@ struct bad_text {
 	struct slice s;
 };
 
-#define TEXT(lit) {lit, sizeof(lit) - 1}
+#define TEXT(lit)                                                                                            \
+	{                                                                                                    \
+		lit, sizeof(lit) - 1                                                                         \
+	}
 
 static const struct bad_text texts[] = {
     {"plain", TEXT("hello " CANARY)},
@@ -167,7 +170,7 @@ static void check_text(struct slice json)
 static void begin(struct built *b, enum content_level level)
 {
 	*b = (struct built){0};
-	content_init(&b->c, level);
+	content_init(&b->c, level, 0);
 }
 
 static yyjson_val *parse(struct built *b, struct slice json)
@@ -302,6 +305,96 @@ static void every_part_at_every_level(void **state)
 					n++;
 				}
 	print_message("%u parts\n", n);
+}
+
+/* The length and the hash that a shape gives for a text, wherever it has them. */
+static void expect_shape(yyjson_val *v, size_t length, const char **ret_hash)
+{
+	yyjson_val *hash = yyjson_obj_get(v, "hash");
+	const char *n = yyjson_get_raw(yyjson_obj_get(v, "length"));
+
+	assert_non_null(n);
+	assert_int_equal(strtoul(n, NULL, 10), length);
+	assert_int_equal(yyjson_get_len(hash), 16);
+	*ret_hash = yyjson_get_str(hash);
+}
+
+/* Every part of an answer: roles, types, names and ids stay; of texts length and hash. */
+static void shape_is_whole(void **state)
+{
+	const struct slice text = SLICE("the text " CANARY), args = SLICE("{\"a\":\"" CANARY "\"}");
+	struct llm_part parts[] = {
+	    {.kind = LLM_TEXT, .text = text},
+	    {.kind = LLM_REASONING, .text = text},
+	    {.kind = LLM_TOOL_CALL, .id = SLICE("call_1"), .name = SLICE("shell"), .text = args},
+	    {.kind = LLM_TOOL_RESULT, .id = SLICE("call_1"), .text = text},
+	    {.kind = LLM_TOOL_CALL, .name = SLICE("web_search"), .text = args, .is_server = true},
+	    {.kind = LLM_TOOL_RESULT,
+	     .name = SLICE("web_search_tool_result"),
+	     .text = text,
+	     .is_server = true},
+	    {.kind = LLM_MEDIA, .name = SLICE("image/png"), .text = text},
+	    {.kind = LLM_OTHER, .name = SLICE("refusal"), .text = text},
+	    {.kind = LLM_MEDIA, .name = SLICE("image/png"), .bytes = 4711},
+	};
+	static const char *const types[] = {"text",
+	                                    "reasoning",
+	                                    "tool_call",
+	                                    "tool_call_response",
+	                                    "server_tool_call",
+	                                    "server_tool_call_response",
+	                                    "file",
+	                                    "refusal",
+	                                    "media"};
+	static const char *const under[] = {
+	    NULL, NULL,     "arguments", "response", "server_tool_call", "server_tool_call_response",
+	    NULL, "content"};
+	enum { N = sizeof(parts) / sizeof(parts[0]) };
+	struct llm_message m = {.role = SLICE("assistant"), .parts = parts, .n_parts = N};
+	struct llm_messages ms = {&m, 1};
+	struct llm_tool_def def = {.name = SLICE("shell"), .description = text, .parameters = args};
+	const char *hash, *of_text = NULL, *of_args = NULL;
+	struct built b, other;
+
+	(void)state;
+	begin(&b, CONTENT_SHAPE);
+	yyjson_val *root = yyjson_arr_get_first(parse(&b, content_messages(&b.c, &b.a, &ms, false, false)));
+	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "role")), "assistant");
+	for (size_t i = 0; i < N; i++) {
+		yyjson_val *p = yyjson_arr_get(yyjson_obj_get(root, "parts"), i), *v = p;
+		bool is_args = parts[i].kind == LLM_TOOL_CALL;
+
+		assert_string_equal(yyjson_get_str(yyjson_obj_get(p, "type")), types[i]);
+		if (is_args)
+			assert_string_equal(yyjson_get_str(yyjson_obj_get(p, "name")), parts[i].name.p);
+		if (parts[i].id.p)
+			assert_string_equal(yyjson_get_str(yyjson_obj_get(p, "id")), "call_1");
+		if (i == N - 1) {
+			assert_string_equal(yyjson_get_raw(yyjson_obj_get(p, "length")), "4711");
+			break;
+		}
+		v = under[i] ? yyjson_obj_get(p, under[i]) : p;
+		if (parts[i].is_server)
+			v = yyjson_obj_get(v, is_args ? "arguments" : "content");
+		expect_shape(v, is_args ? args.n : text.n, &hash);
+		const char **same = is_args ? &of_args : &of_text;
+		if (*same)
+			assert_string_equal(hash, *same); /* equal texts have equal hashes */
+		else
+			*same = hash;
+	}
+	assert_string_not_equal(of_text, of_args);
+	assert_null(slice_find(b.json, SLICE(CANARY)));
+
+	/* Another run has another key: a guessed text cannot be tried. */
+	begin(&other, CONTENT_SHAPE);
+	root = parse(&other, content_tools(&other.c, &other.a, &def, 1));
+	expect_shape(yyjson_obj_get(yyjson_arr_get_first(root), "description_shape"), text.n, &hash);
+	assert_string_not_equal(hash, of_text);
+	expect_shape(yyjson_obj_get(yyjson_arr_get_first(root), "parameters_shape"), args.n, &hash);
+	assert_string_not_equal(hash, of_args);
+	end(&other);
+	end(&b);
 }
 
 static void messages_without_parts_and_roles(void **state)
@@ -499,6 +592,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lowered_is_made),
 	    cmocka_unit_test(every_part_at_every_level),
+	    cmocka_unit_test(shape_is_whole),
 	    cmocka_unit_test(messages_without_parts_and_roles),
 	    cmocka_unit_test(finish_reasons),
 	    cmocka_unit_test(tool_definitions),

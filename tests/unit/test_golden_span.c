@@ -55,6 +55,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "llm/call.h"
 #include "llm/mcp.h"
 #include "span/heads.h"
 #include "span/ids.h"
@@ -322,9 +323,9 @@ static void set_body(struct llm_call *c, struct llm_messages *m, struct slice bo
 			body_line(c, m, slice_trim(line));
 }
 
-static struct llm_call *call_new(const struct event *e, struct ev_proc p)
+static struct llm_call *new_call(const struct event *e, struct ev_proc p)
 {
-	struct llm_call *c = xcalloc(1, sizeof(*c));
+	struct llm_call *c = call_new();
 
 	c->conn.id = (struct ev_conn_id){.tls = 1, .gen = 1, .proc = p};
 	c->conn.lib = EV_LIB_OPENSSL;
@@ -336,12 +337,6 @@ static struct llm_call *call_new(const struct event *e, struct ev_proc p)
 	c->operation = "chat";
 	c->request_model = SLICE("gpt-x");
 	c->stream = true;
-	c->max_tokens = c->choice_count = c->seed = LLM_NONE;
-	c->dimensions = c->input_count = c->output_count = LLM_NONE;
-	c->server_time = (struct llm_server_time){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
-	c->cost = NAN;
-	c->temperature = c->top_p = c->top_k = c->frequency_penalty = c->presence_penalty = NAN;
-	c->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	c->request_start = c->request_end = e->ts;
 	return c;
 }
@@ -349,7 +344,7 @@ static struct llm_call *call_new(const struct event *e, struct ev_proc p)
 static void begin(struct story *st, const struct event *e)
 {
 	struct slice rest = e->rest, name = word(&rest), w;
-	struct llm_call *c = call_new(e, proc(&rest));
+	struct llm_call *c = new_call(e, proc(&rest));
 
 	while ((w = word(&rest)).n) {
 		if (slice_eq(w, SLICE("server")))

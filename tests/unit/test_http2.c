@@ -720,6 +720,7 @@ static uint64_t calls_of(struct slice type)
 	feed_frame(c, FRAME_DATA, FLAG_END_STREAM, 1, SLICE("{\"model\":\"m\",\"messages\":[]}"));
 	proto_close(c, 1, true);
 	n = llm_stats(l)->calls;
+	assert_int_equal(llm_stats(l)->grpc, n ? 0 : 1);
 	llm_free(l);
 	buf_release(&block);
 	return n;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All recorded exchanges, said over HTTP/1 and, several at the same time on one
- * connection, over HTTP/2 by nghttp2's sessions: the calls must print the same.
+ * All recorded exchanges, said over HTTP/1 as they are and, several at the same
+ * time on one connection, over HTTP/2 by nghttp2's sessions, each body in a coding
+ * of its own: the calls must print the same.
  * The directory as in test_llm_corpus.c.
  */
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <yyjson.h>
 
+#include "encoders.h"
 #include "http2_peers.h"
 #include "llm/llm.h"
 
@@ -21,7 +23,7 @@ struct printed {
 	size_t n;
 };
 
-static size_t files, exact, total;
+static size_t files, exact, total, encoded;
 
 static void on_begin(void *ctx, struct llm_call *call)
 {
@@ -92,7 +94,7 @@ static void add_field(struct arena *a, struct http_headers *h, struct slice name
 
 	for (size_t i = 0; i < lower.n; i++)
 		((char *)lower.p)[i] |= lower.p[i] >= 'A' && lower.p[i] <= 'Z' ? 0x20 : 0;
-	if (!is_said(lower, body) || h->n == PEERS_HEADERS_MAX - 4)
+	if (!is_said(lower, body) || h->n == PEERS_HEADERS_MAX - 5)
 		return;
 	added = arena_push(a, &h->v, &h->n, sizeof(*added));
 	*added = (struct http_header){lower, slice_trim(value)};
@@ -340,13 +342,40 @@ static void check_holes(const struct peers_call *calls, size_t n)
 	free(thrice);
 }
 
-static void compare(const char *file, struct peers_call *calls, size_t n)
+/* What came without coding gets one, also among the header fields. */
+static void encode_message(struct arena *a, struct http_headers *h, struct slice *body)
+{
+	enum encoder how = (enum encoder)peers_random(ENCODERS);
+	struct buf b = {0};
+	struct http_header *added;
+
+	if (how == ENCODE_NOT || !body->n || http_header_get(h, SLICE("content-encoding")).p)
+		return;
+	buf_addslice(&b, *body);
+	encode_body(&b, how);
+	*body = arena_dup(a, buf_slice(&b));
+	buf_release(&b);
+	added = arena_push(a, &h->v, &h->n, sizeof(*added));
+	*added = (struct http_header){SLICE("content-encoding"), slice_str(encoders[how].name)};
+	encoded++;
+}
+
+static void encode_calls(struct arena *a, struct peers_call *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		encode_message(a, &calls[i].request_headers, &calls[i].request_body);
+		encode_message(a, &calls[i].response_headers, &calls[i].response_body);
+	}
+}
+
+static void compare(const char *file, struct arena *a, struct peers_call *calls, size_t n)
 {
 	struct printed *one = xcalloc(1, sizeof(*one)), *two = xcalloc(1, sizeof(*two));
 
 	if (n && n <= STREAM_MAX / 8)
 		check_holes(calls, n);
 	over_http1(one, calls, n);
+	encode_calls(a, calls, n);
 	over_http2(two, calls, n);
 	qsort(one->v, one->n, sizeof(*one->v), by_text);
 	qsort(two->v, two->n, sizeof(*two->v), by_text);
@@ -383,7 +412,7 @@ static void check_file(const char *path)
 			read_call(&arena, item, &calls[n_calls++]);
 	}
 	if (n_calls)
-		compare(path, calls, n_calls);
+		compare(path, &arena, calls, n_calls);
 	arena_release(&arena);
 	yyjson_doc_free(doc);
 }
@@ -425,7 +454,8 @@ int main(void)
 	}
 	closedir(d);
 	check_directory(path);
-	printf("FIGURE %zu of %zu calls of %zu files are the same over HTTP/2\n", exact, total, files);
+	printf("FIGURE %zu of %zu calls of %zu files are the same over HTTP/2, %zu bodies compressed anew\n",
+	       exact, total, files, encoded);
 	printf(
 	    "FIGURE holes over HTTP/2: calls that none overlaps exact: %zu of %zu; wrong but complete: %zu\n",
 	    holed.exact, holed.intact, holed.wrong);

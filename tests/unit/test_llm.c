@@ -595,6 +595,54 @@ static void test_other_exchanges(void **state)
 	}
 }
 
+/* Batches and gRPC make no call, and are counted. */
+static void test_passed_over(void **state)
+{
+	static const struct {
+		const char *request;
+		uint64_t grpc, batches;
+	} cases[] = {
+	    {"POST /v1/messages/batches\nhost: api.anthropic.com\nanthropic-version: 2023-06-01\n\n"
+	     "{\"requests\":[{\"custom_id\":\"a\",\"params\":{\"model\":\"claude\",\"max_tokens\":9,"
+	     "\"messages\":[]}}]}",
+	     0, 1},
+	    {"POST /v1/messages/batches?beta=true\nhost: gateway.example\n\n{\"requests\":[]}", 0, 1},
+	    {"POST /v1/batches\nhost: api.openai.com\n\n"
+	     "{\"input_file_id\":\"f\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}",
+	     0, 1},
+	    {"POST /openai/v1/batches\nhost: api.groq.com\n\n{}", 0, 1},
+	    {"POST /v1/batch/jobs\nhost: api.mistral.ai\n\n{}", 0, 1},
+	    {"POST /v1beta/models/gemini-2.5-flash:batchGenerateContent\nhost: "
+	     "generativelanguage.googleapis.com\n\n{\"batch\":{}}",
+	     0, 1},
+	    {"POST /model-invocation-job\nhost: bedrock.us-east-1.amazonaws.com\n\n{}", 0, 1},
+	    {"GET /v1/messages/batches/msgbatch_1\nhost: api.anthropic.com\n\n", 0, 0},
+	    {"GET /v1/messages/batches/msgbatch_1/results\nhost: api.anthropic.com\n\n", 0, 0},
+	    {"POST /v1/batches/b/cancel\nhost: api.openai.com\n\n", 0, 0},
+	    {"POST /google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent\nhost: "
+	     "generativelanguage.googleapis.com\ncontent-type: application/grpc\n\nx",
+	     1, 0},
+	    {"POST /v1/chat/completions\nhost: a.example\ncontent-type: application/grpc-web+proto\n\nx", 1,
+	     0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct llm *l = fresh();
+		struct arena arena = {0};
+		struct message rq = message_of(&arena, slice_str(cases[i].request));
+		struct message rs = message_of(&arena, SLICE("200\n\n{\"id\":\"batch_1\"}"));
+
+		run(l, &rq, &rs, 0);
+		assert_int_equal(seen.begun, 0);
+		assert_int_equal(llm_stats(l)->other_exchanges, 1);
+		assert_int_equal(llm_stats(l)->grpc, cases[i].grpc);
+		assert_int_equal(llm_stats(l)->batches, cases[i].batches);
+		arena_release(&arena);
+		llm_free(l);
+	}
+}
+
 static void test_providers(void **state)
 {
 	static const struct {
@@ -854,6 +902,7 @@ int main(void)
 	    cmocka_unit_test(test_end_at_terminator),
 	    cmocka_unit_test(test_early_answer),
 	    cmocka_unit_test(test_other_exchanges),
+	    cmocka_unit_test(test_passed_over),
 	    cmocka_unit_test(test_providers),
 	    cmocka_unit_test(test_unknown_encoding),
 	    cmocka_unit_test(test_body_limit),

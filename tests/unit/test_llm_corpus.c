@@ -3,9 +3,9 @@
  * Recorded traffic of real providers against what is expected of it: every
  * field of `expect` that a struct llm_call has.  Each exchange is written as
  * HTTP/1.1 and read back through proto/: as recorded, then in random pieces,
- * chunked, and compressed; the calls must be the same.  Then with holes: a call
- * that is reported as complete must still be exact, and the calls before and
- * behind it on the connection too.
+ * chunked, and compressed in each coding (encoders.h), requests too; the calls must be the same.  Then with
+ * holes: a call that is reported as complete must still be exact, and the calls before and behind it on the
+ * connection too.
  *
  * The directory is taken from SPANTAP_CORPUS, build/corpus/open without it;
  * where there is none, the test says so and is skipped.  SPANTAP_CORPUS_HOLES
@@ -97,6 +97,11 @@ static void count_cause(const char *why, const char *began)
 static struct {
 	size_t tried;
 } pipelined[2];
+
+/* By the row of check_transports(). */
+static struct {
+	size_t exact, total;
+} transports[8];
 
 struct check {
 	const char *file;
@@ -564,10 +569,16 @@ static void print_call(struct buf *out, const struct llm_call *call)
 /* The same exchange in other pieces gives the same call. */
 static void check_transports(struct check *c, struct llm *l, yyjson_val *item)
 {
-	static const struct transport others[] = {{.step = 200},
-	                                          {.chunked = true, .step = 3000},
-	                                          {.chunked = true, .gzip = true, .step = 700},
-	                                          {.zstd = true, .step = 1000}};
+	static const struct transport others[] = {
+	    {.step = 200},
+	    {.chunked = true, .step = 3000},
+	    {.chunked = true, .response = ENCODE_GZIP, .step = 700},
+	    {.request = ENCODE_ZSTD, .response = ENCODE_MEMBERS, .step = 1000},
+	    {.chunked = true, .response = ENCODE_BR, .step = 300},
+	    {.request = ENCODE_BR, .response = ENCODE_ZSTD, .step = 1000},
+	    {.chunked = true, .request = ENCODE_GZIP, .response = ENCODE_ZLIB, .step = 500},
+	    {.request = ENCODE_RAW, .response = ENCODE_RAW, .step = 900},
+	};
 	struct buf whole = {0}, other = {0};
 
 	print_call(&whole, ended.calls[0]);
@@ -575,6 +586,8 @@ static void check_transports(struct check *c, struct llm *l, yyjson_val *item)
 		run(l, item, &others[i]);
 		print_call(&other, ended.n == 1 ? ended.calls[0] : NULL);
 		check_str(c, "transport", buf_slice(&other), buf_slice(&whole));
+		transports[i].total++;
+		transports[i].exact += slice_eq(buf_slice(&other), buf_slice(&whole));
 	}
 	buf_release(&whole);
 	buf_release(&other);
@@ -634,7 +647,9 @@ static const char *hole_began(const struct buf *rq, const struct hole *h, size_t
 
 static void check_hole(struct check *c, struct llm *l, yyjson_val *item, struct slice whole)
 {
-	struct transport t = {.chunked = rand() % 2, .gzip = rand() % 4 == 0, .step = 2000};
+	struct transport t = {.chunked = rand() % 2,
+	                      .response = rand() % 2 ? (enum encoder)(rand() % ENCODERS) : ENCODE_NOT,
+	                      .step = 2000};
 	struct buf rq = {0}, rs = {0}, text = {0};
 	struct hole h = {.dir = rand() % 3 ? EV_DIR_READ : EV_DIR_WRITE};
 	struct wire w = {.conn = proto_open(&llm_proto_events, l, &info), .hole = &h, .late = rand() % 2};
@@ -1112,6 +1127,9 @@ static bool report(void)
 		       t->covered ? "" : " (not required)");
 		failed = failed || (t->covered && t->exact != t->total);
 	}
+	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++)
+		printf("FIGURE transport %zu (check_transports): %zu of %zu the same\n", i,
+		       transports[i].exact, transports[i].total);
 	failed = report_holes() || failed;
 	for (size_t i = 0; i < n_knowns; i++)
 		if (!knowns[i].seen) {

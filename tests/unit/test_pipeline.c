@@ -127,7 +127,7 @@ static struct run replay(const struct records *rs, const bool *drop, const bool 
 {
 	static const struct span_events ev = {.span = on_span};
 	struct run r = {.zero = rs->v[0]->ts};
-	struct pipeline *p = pipeline_new(rs->instance, CONTENT_FULL, NULL, &ev, &r);
+	struct pipeline *p = pipeline_new(rs->instance, CONTENT_FULL, 0, NULL, &ev, &r);
 	uint64_t last = 0;
 
 	for (size_t i = 0; i < rs->n; i++) {

@@ -1041,9 +1041,85 @@ static void the_peer_may_come_behind_a_short_call(void **state)
 	end_world(&w);
 }
 
+static void expect_int(const struct span *s, enum attr_key key, int64_t want)
+{
+	assert_non_null(span_get(s, key));
+	assert_int_equal(span_get(s, key)->i, want);
+}
+
+static void expect_str(const struct span *s, enum attr_key key, const char *want)
+{
+	assert_non_null(span_get(s, key));
+	assert_true(slice_eq(span_get(s, key)->str, slice_str(want)));
+}
+
+/* What is counted besides usage, under which names the tier stands, what the request says of a tool. */
+static void details_of_a_call(void **state)
+{
+	static const struct {
+		const char *api;
+		enum attr_key asked, got, not_asked, not_got;
+	} tiers[] = {
+	    {"openai.chat", ATTR_OPENAI_REQUEST_SERVICE_TIER, ATTR_OPENAI_RESPONSE_SERVICE_TIER,
+	     ATTR_CALL_REQUEST_SERVICE_TIER, ATTR_CALL_SERVICE_TIER},
+	    {"anthropic.messages", ATTR_CALL_REQUEST_SERVICE_TIER, ATTR_CALL_SERVICE_TIER,
+	     ATTR_OPENAI_REQUEST_SERVICE_TIER, ATTR_OPENAI_RESPONSE_SERVICE_TIER},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+		struct llm_tool_def def = {.name = SLICE("shell"), .description = SLICE("runs a command")};
+		struct world w;
+
+		begin_world(&w, i ? CONTENT_SHAPE : CONTENT_REDACTED);
+		struct llm_call *c = call_new(&w, 10, 100);
+		c->api = tiers[i].api;
+		c->protocol = SLICE("h2");
+		for (int d = 0; d < LLM_DETAILS; d++)
+			c->details[d] = d == LLM_VIDEO_INPUT ? LLM_NONE : 10 + d;
+		c->server_time.queue = 250 * MS;
+		c->reasoning_budget = 1024;
+		c->prompt_id = SLICE("pmpt_1");
+		c->guardrail = SLICE("gr-1");
+		c->request_service_tier = SLICE("flex");
+		c->service_tier = SLICE("default");
+		c->tools = &def;
+		c->n_tools = 1;
+		in_text(c, "user", "go");
+		out_call(c, "call_1", "shell", "{}");
+		begin(&w, c);
+		end_at(&w, c, 200);
+		finish(&w, 1000);
+
+		const struct span *s = nth(&w, SPAN_CHAT, 0), *tool = nth(&w, SPAN_TOOL, 0);
+		expect_int(s, ATTR_USAGE_TEXT_INPUT, 10 + LLM_TEXT_INPUT);
+		expect_int(s, ATTR_USAGE_AUDIO_OUTPUT, 10 + LLM_AUDIO_OUTPUT);
+		expect_int(s, ATTR_USAGE_CACHE_CREATION_1H, 10 + LLM_CACHE_CREATION_1H);
+		expect_int(s, ATTR_USAGE_WEB_SEARCHES, 10 + LLM_WEB_SEARCHES);
+		expect_int(s, ATTR_USAGE_SERVER_TOOLS, 10 + LLM_SERVER_TOOLS);
+		assert_null(span_get(s, ATTR_USAGE_VIDEO_INPUT)); /* unknown is not 0 */
+		expect_int(s, ATTR_REQUEST_REASONING_BUDGET, 1024);
+		assert_float_equal(span_get(s, ATTR_SERVER_QUEUE_TIME)->d, 0.25, 1e-9);
+		expect_str(s, ATTR_PROMPT_NAME, "pmpt_1");
+		expect_str(s, ATTR_BEDROCK_GUARDRAIL, "gr-1");
+		expect_str(s, ATTR_NETWORK_PROTOCOL_NAME, "http");
+		expect_str(s, ATTR_NETWORK_PROTOCOL_VERSION, "2");
+		expect_str(s, tiers[i].asked, "flex");
+		expect_str(s, tiers[i].got, "default");
+		assert_null(span_get(s, tiers[i].not_asked));
+		assert_null(span_get(s, tiers[i].not_got));
+		if (i)
+			assert_null(span_get(tool, ATTR_TOOL_DESCRIPTION)); /* content */
+		else
+			expect_str(tool, ATTR_TOOL_DESCRIPTION, "runs a command");
+		end_world(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(details_of_a_call),
 	    cmocka_unit_test(the_peer_may_come_behind_a_short_call),
 	    cmocka_unit_test(a_conversation_of_two_turns),
 	    cmocka_unit_test(the_same_input_gives_the_same_spans),

@@ -310,6 +310,9 @@ static void test_summary(void **state)
 	        3),
 	    "captured 5,000 bytes · 1 connection passed over: neither HTTP/1 nor HTTP/2\n"
 	    "  nothing lost\n");
+	assert_string_equal(summary(&(struct sink_summary){.captured_bytes = 1, .grpc = 3, .batches = 1}, 3),
+	                    "captured 1 byte · gRPC passed over: 3 exchanges\n"
+	                    "  batches passed over: 1, their requests are answered later · nothing lost\n");
 	assert_non_null(strstr(summary(NULL, 1), "not known"));
 	summary(NULL, 0);
 	buf_release(&(struct buf){0});

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "cmd/outputs.h"
+#include "span/redact.h"
 #include "store/store.h"
 
 
@@ -20,6 +21,16 @@ static bool level(const struct cmd *cmd, enum content_level *ret, int *ret_code)
 	else
 		*ret = (enum content_level)l;
 	return l >= 0;
+}
+
+static bool redact(const struct cmd *cmd, unsigned *ret, int *ret_code)
+{
+	struct slice wrong = {NULL, 0};
+	bool ok = redact_words(slice_str(optarg), ret, &wrong);
+
+	if (!ok)
+		*ret_code = cmd_usage_error(cmd, "--redact knows email and card, not '%.*s'", (int)wrong.n, wrong.p);
+	return ok;
 }
 
 bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code)
@@ -42,6 +53,8 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 	case 'j':
 		o->join_traces = true;
 		return true;
+	case 'M':
+		return redact(cmd, &o->redact, ret_code);
 	case 'v':
 		log_verbose(1);
 		return true;
@@ -99,6 +112,8 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 	if (o->sink.otlp_file_content > o->sink.content)
 		return cmd_usage_error(cmd, "--otlp-content %s is above --content %s",
 				       content_level_name(o->sink.otlp_file_content), content_level_name(o->sink.content));
+	if (o->redact && o->sink.content == CONTENT_FULL)
+		return cmd_usage_error(cmd, "--redact masks at --content redacted, full keeps what was said");
 	if (!o->sink.store_dir) {
 		int err = store_default_dir(&dir, uid);
 

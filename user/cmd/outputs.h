@@ -9,7 +9,8 @@
 #define OUTPUT_OPTIONS                                                                                               \
 	{"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
-	    {"join-traces", no_argument, NULL, 'j'}, {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
+	    {"join-traces", no_argument, NULL, 'j'}, {"redact", required_argument, NULL, 'M'},                        \
+	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
 
 #define RETAIN_BYTES (8ull << 30) /* default of --retain-size */
 
@@ -18,6 +19,7 @@
 	"  --store DIR           where spans are kept (default: spantap in the user's XDG state directory)\n"        \
 	"  --content LEVEL       none, shape, redacted or full: how much of prompts, answers, arguments\n"           \
 	"                        and results is kept (default redacted; credentials are masked at every level)\n"    \
+	"  --redact LIST         also mask at redacted: email (addresses), card (payment cards' numbers)\n"            \
 	"  --otlp-file FILE      OTLP JSON lines, each span once, when it is final\n"                                \
 	"  --otlp-content LEVEL  for --otlp-file (default: as --content) and --otlp (default: shape,\n"               \
 	"                        lengths without text); not above --content\n"                                      \

@@ -54,17 +54,19 @@ static int find_user(const char *name, struct capture *cap)
 	return 0;
 }
 
-/* CMD as one line, credentials masked, for headings. */
-static const char *command_line(char *const *argv)
+/* CMD as one line, masked, for headings; only its name where argv is not kept. */
+static const char *command_line(const struct outputs *out, char *const *argv)
 {
 	static struct buf line;
 	struct arena a = {0};
 	struct slice args[64] = {{NULL, 0}}, masked[64];
 	size_t n = 0;
 
+	if (out->sink.content < CONTENT_REDACTED)
+		return basename(argv[0]);
 	for (; argv[n] && n < 64; n++)
 		args[n] = slice_str(argv[n]);
-	redact_argv(&a, args, n, masked, REDACT_SECRETS);
+	redact_argv(&a, args, n, masked, REDACT_SECRETS | out->redact);
 	for (size_t i = 0; i < n && line.n < 4096; i++) {
 		if (i)
 			buf_addc(&line, ' ');
@@ -105,7 +107,7 @@ static int run(int argc, char **argv)
 		log_warn("%s", buf_str(&lacks));
 		return EXIT_SPANTAP;
 	}
-	cap.out.sink.command = command_line(cap.argv);
+	cap.out.sink.command = command_line(&cap.out, cap.argv);
 	return capture_run(&cap);
 }
 

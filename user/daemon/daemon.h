@@ -31,6 +31,7 @@ int sink_main(void);
 struct decode_conf {
 	uint8_t instance[16];
 	enum content_level content;
+	unsigned redact;  /* bits of enum redact_mode */
 	bool from_file;   /* one descriptor: the recording to replay; else data ring, life ring, idle map */
 	bool recording;   /* one more descriptor: the file to write raw events to */
 	bool join_traces; /* --join-traces */
@@ -52,6 +53,7 @@ struct sink_wire {
 /* What a capture writes; strings are borrowed, NULL when absent. */
 struct outputs {
 	struct sink_conf sink;
+	unsigned redact;         /* --redact: bits of enum redact_mode */
 	bool join_traces;        /* turns join the trace of an instrumented client */
 	bool otlp_content_given; /* else the OTLP file gets what is kept */
 	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];

@@ -289,6 +289,8 @@ static bool summary(const struct decoder_process *d, struct sink_summary *ret)
 	s.tls_connections = stats.stream.conns;
 	s.unknown_protocol = stats.unknown;
 	s.shed_spans = outbox_shed(d->outbox);
+	s.grpc = stats.llm.grpc;
+	s.batches = stats.llm.batches;
 	*ret = s;
 	return counted || d->conf.from_file;
 }
@@ -337,7 +339,7 @@ int decode_main(void)
 	int err = kept_heads_key(d.heads_fd, d.link_key);
 	if (err)
 		fail("cannot read what is known of conversations", -err);
-	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, d.link_key, &span_events, &d);
+	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, d.conf.redact, d.link_key, &span_events, &d);
 	kept_heads_read(d.heads_fd, on_known, &d);
 	close(d.heads_fd);
 	if (d.conf.join_traces)

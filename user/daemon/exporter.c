@@ -360,7 +360,7 @@ static void set_up(struct exporter *x)
 		x->json = otlp_json_new(name);
 	else
 		x->proto = otlp_proto_new(name);
-	content_init(&x->content, x->conf.endpoint.content);
+	content_init(&x->content, x->conf.endpoint.content, 0);
 	x->limit = EXPORT_SPANS_MAX;
 }
 

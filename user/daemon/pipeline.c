@@ -171,11 +171,11 @@ static void on_close(void *conn, uint64_t ts, bool complete)
 
 static const struct stream_events stream_events = {on_open, on_bytes, on_gap, on_close};
 
-struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const uint8_t *link_key,
-			      const struct span_events *ev, void *ctx)
+struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, unsigned redact,
+			      const uint8_t *link_key, const struct span_events *ev, void *ctx)
 {
 	struct pipeline *p = xcalloc(1, sizeof(*p));
-	struct span_conf conf = {.content = content, .clock = &p->clock, .link_key = link_key};
+	struct span_conf conf = {.content = content, .redact = redact, .clock = &p->clock, .link_key = link_key};
 
 	memcpy(conf.instance, instance, sizeof(conf.instance));
 	p->spans = spans_new(&conf, ev, ctx);

@@ -8,9 +8,9 @@
 
 struct pipeline;
 
-/* `link_key`: 32 bytes, copied; NULL: random (span_conf). */
-struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, const uint8_t *link_key,
-			      const struct span_events *ev, void *ctx);
+/* `redact`: as span_conf has it. `link_key`: 32 bytes, copied; NULL: random (span_conf). */
+struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level content, unsigned redact,
+			      const uint8_t *link_key, const struct span_events *ev, void *ctx);
 /* Before the first record: what an earlier run knew of conversations. */
 void pipeline_head(struct pipeline *p, const struct head_record *h);
 /* Before the first record: turns join the trace of an instrumented client (span/join.h). */

@@ -141,6 +141,7 @@ static void send_left(struct probe *p, struct slice left)
 static int start_decode(struct probe *p)
 {
 	struct decode_conf conf = {.content = p->out->sink.content,
+				   .redact = p->out->redact,
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
 				   .join_traces = p->out->join_traces,
@@ -892,7 +893,7 @@ static void say_end(const struct sink_summary *s)
 		if (!hole)
 			continue;
 		buf_addf(&words, ", %.*s", (int)(hole - def->words), def->words);
-		(def->is_bytes ? summary_bytes : summary_count)(&words, value);
+		(def->form == SUMMARY_BYTES ? summary_bytes : summary_count)(&words, value);
 		buf_adds(&words, hole + 2);
 		lost = true;
 	}

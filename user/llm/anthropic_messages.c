@@ -228,6 +228,7 @@ static bool request(struct llm_call *call, yyjson_val *body)
 	call->request_service_tier = json_get_str(body, "service_tier");
 	call->output_type = output_type(body);
 	call->reasoning_effort = json_get_str(json_get(body, "output_config"), "effort");
+	call->reasoning_budget = json_get_int(json_get(body, "thinking"), "budget_tokens");
 	session(call, json_get_str(json_get(body, "metadata"), "user_id"));
 
 	yyjson_arr_foreach(json_get(body, "stop_sequences"), i, n, v) call_stop(call, json_str(v));
@@ -306,6 +307,8 @@ static int64_t or_0(int64_t tokens)
 static void take_usage(struct answer *a, yyjson_val *v)
 {
 	struct llm_usage *raw = &a->usage, *u = &a->call->usage;
+	int64_t *details = a->call->details;
+	yyjson_val *tools = json_get(v, "server_tool_use");
 
 	answer_tokens(&raw->input, json_get_int(v, "input_tokens"));
 	answer_tokens(&raw->output, json_get_int(v, "output_tokens"));
@@ -313,6 +316,10 @@ static void take_usage(struct answer *a, yyjson_val *v)
 	answer_tokens(&raw->cache_creation, json_get_int(v, "cache_creation_input_tokens"));
 	answer_tokens(&raw->reasoning, json_get_int(json_get(v, "output_tokens_details"), "thinking_tokens"));
 	answer_once(a, &a->call->service_tier, json_get_str(v, "service_tier"));
+	answer_tokens(&details[LLM_WEB_SEARCHES], json_get_int(tools, "web_search_requests"));
+	answer_tokens(&details[LLM_WEB_FETCHES], json_get_int(tools, "web_fetch_requests"));
+	answer_tokens(&details[LLM_CACHE_CREATION_1H],
+	              json_get_int(json_get(v, "cache_creation"), "ephemeral_1h_input_tokens"));
 
 	*u = *raw;
 	if (raw->input != LLM_NONE)

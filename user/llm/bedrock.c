@@ -11,6 +11,9 @@ void bedrock_path(struct llm_call *call, const struct api_target *t)
 {
 	call->stream = slice_ends(t->path, SLICE("-stream"));
 	call->request_model = path_after(&call->arena, t->path, SLICE("/model/"), "/");
+	if (!call->guardrail.n) /* InvokeModel has it in a header */
+		call->guardrail = arena_dup(
+		    &call->arena, http_header_get(t->headers, SLICE("x-amzn-bedrock-guardrailidentifier")));
 }
 
 void bedrock_error(struct answer *a, yyjson_val *body)
@@ -52,6 +55,14 @@ void bedrock_usage(struct answer *a, yyjson_val *v)
 	answer_tokens(&raw->cache_read, json_get_int(v, "cacheReadInputTokens"));
 	answer_tokens(&raw->cache_creation, json_get_int(v, "cacheWriteInputTokens"));
 	sum(a);
+}
+
+void bedrock_latency(struct answer *a, yyjson_val *metrics)
+{
+	int64_t ms = json_get_int(metrics, "latencyMs");
+
+	if (ms >= 0 && ms < 1000000000)
+		a->call->server_time.total = ms * 1000000;
 }
 
 static int64_t header_count(const struct answer *a, struct slice name)

@@ -21,6 +21,8 @@ void bedrock_path(struct llm_call *call, const struct api_target *t);
 void bedrock_error(struct answer *a, yyjson_val *body);
 
 /* inputTokens and its like: cached tokens are not in them. Also Nova's spelling. */
+/* {"latencyMs"} */
+void bedrock_latency(struct answer *a, yyjson_val *metrics);
 void bedrock_usage(struct answer *a, yyjson_val *v);
 
 /*

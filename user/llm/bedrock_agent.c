@@ -31,6 +31,7 @@ static bool request(struct llm_call *call, yyjson_val *body)
 
 static void from_path(struct llm_call *call, const struct api_target *t)
 {
+	call->agent_id = path_after(&call->arena, t->path, SLICE("/agents/"), "/");
 	call->conversation_id = path_after(&call->arena, t->path, SLICE("/sessions/"), "/");
 }
 

@@ -164,6 +164,12 @@ static void parameters(struct llm_call *call, yyjson_val *body)
 		call->top_k = json_get_num(more, "top_k");
 	if (isnan(call->top_k))
 		call->top_k = json_get_num(json_get(more, "inferenceConfig"), "topK");
+	call->reasoning_effort = json_get_str(more, "reasoning_effort");
+	if (!call->reasoning_effort.n)
+		call->reasoning_effort = json_get_str(more, "reasoning_config");
+	v = json_get(more, "thinking");
+	call->reasoning_budget = json_get_int(v ? v : json_get(more, "reasoning_config"), "budget_tokens");
+	call->guardrail = json_get_str(json_get(body, "guardrailConfig"), "guardrailIdentifier");
 	yyjson_arr_foreach(json_get(config, "stopSequences"), i, n, v) call_stop(call, json_str(v));
 }
 
@@ -300,6 +306,7 @@ static void take_event(struct answer *a, struct slice name, yyjson_val *v)
 		answer_stop(a, 0, json_get_str(v, "stopReason"));
 	} else if (slice_eq(name, SLICE("metadata"))) {
 		bedrock_usage(a, json_get(v, "usage"));
+		bedrock_latency(a, json_get(v, "metrics"));
 		answer_once(a, &a->call->service_tier, json_get_str(json_get(v, "serviceTier"), "type"));
 		a->done = a->finished; /* always the last */
 	} else if (slice_ends(name, SLICE("Exception"))) {
@@ -316,6 +323,7 @@ static void response(struct answer *a, yyjson_val *body)
 	if (json_get_str(body, "stopReason").n)
 		answer_stop(a, 0, json_get_str(body, "stopReason"));
 	bedrock_usage(a, json_get(body, "usage"));
+	bedrock_latency(a, json_get(body, "metrics"));
 	answer_once(a, &a->call->service_tier, json_get_str(json_get(body, "serviceTier"), "type"));
 	bedrock_error(a, body);
 }

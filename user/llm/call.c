@@ -13,7 +13,10 @@ struct llm_call *call_new(void)
 	call->cost = NAN;
 	call->temperature = call->top_p = call->top_k = NAN;
 	call->frequency_penalty = call->presence_penalty = NAN;
-	call->server_time = (struct llm_server_time){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	call->server_time = (struct llm_server_time){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
+	call->reasoning_budget = LLM_NONE;
+	for (size_t i = 0; i < LLM_DETAILS; i++)
+		call->details[i] = LLM_NONE;
 	call->usage = (struct llm_usage){LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE, LLM_NONE};
 	return call;
 }

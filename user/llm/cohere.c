@@ -19,6 +19,8 @@ void cohere_usage(struct answer *a, yyjson_val *v)
 	answer_tokens(&u->input, json_get_int(tokens, "input_tokens"));
 	answer_tokens(&u->output, json_get_int(tokens, "output_tokens"));
 	answer_tokens(&u->cache_read, json_get_int(v, "cached_tokens"));
+	answer_tokens(&a->call->details[LLM_IMAGE_INPUT], json_get_int(billed, "image_tokens"));
+	answer_tokens(&a->call->details[LLM_IMAGE_INPUT], json_get_int(tokens, "image_tokens"));
 }
 
 int64_t cohere_embeddings(yyjson_val *v)

@@ -59,6 +59,8 @@ static void parameters(struct llm_call *call, yyjson_val *config)
 	call->frequency_penalty = json_num(gemini_get(config, "frequencyPenalty"));
 	call->presence_penalty = json_num(gemini_get(config, "presencePenalty"));
 	call->output_type = output_type(config);
+	call->reasoning_effort = json_str(gemini_get(gemini_get(config, "thinkingConfig"), "thinkingLevel"));
+	call->reasoning_budget = json_int(gemini_get(gemini_get(config, "thinkingConfig"), "thinkingBudget"));
 	yyjson_arr_foreach(gemini_get(config, "stopSequences"), i, n, v) call_stop(call, json_str(v));
 }
 
@@ -234,6 +236,33 @@ static void take_refusal(struct answer *a, yyjson_val *feedback)
 	a->finished = true;
 }
 
+/* A list of {modality, tokenCount}; a modality's word, or its number (enum-encoding=int). */
+static void take_modalities(struct llm_call *call, yyjson_val *list, bool output)
+{
+	static const struct {
+		const char *word;
+		int64_t number;
+		enum llm_detail input, output;
+	} modalities[] = {
+	    {"TEXT", 1, LLM_TEXT_INPUT, LLM_TEXT_OUTPUT},
+	    {"IMAGE", 2, LLM_IMAGE_INPUT, LLM_IMAGE_OUTPUT},
+	    {"VIDEO", 3, LLM_VIDEO_INPUT, LLM_DETAILS},
+	    {"AUDIO", 4, LLM_AUDIO_INPUT, LLM_AUDIO_OUTPUT},
+	};
+	size_t i, n;
+	yyjson_val *v;
+
+	yyjson_arr_foreach(list, i, n, v) for (size_t k = 0; k < sizeof(modalities) / sizeof(*modalities); k++)
+	{
+		enum llm_detail d = output ? modalities[k].output : modalities[k].input;
+
+		if (d != LLM_DETAILS &&
+		    (slice_caseeq(json_get_str(v, "modality"), slice_str(modalities[k].word)) ||
+		     json_get_int(v, "modality") == modalities[k].number))
+			answer_tokens(&call->details[d], json_int(gemini_get(v, "tokenCount")));
+	}
+}
+
 /* Thoughts are not among the candidates' tokens; the total is the sum of all. */
 static void take_usage(struct answer *a, yyjson_val *v)
 {
@@ -247,6 +276,9 @@ static void take_usage(struct answer *a, yyjson_val *v)
 	*u = *raw;
 	if (raw->reasoning != LLM_NONE)
 		u->output = raw->reasoning + (raw->output == LLM_NONE ? 0 : raw->output);
+	take_modalities(a->call, gemini_get(v, "promptTokensDetails"), false);
+	take_modalities(a->call, gemini_get(v, "candidatesTokensDetails"), true);
+	answer_tokens(&a->call->details[LLM_TOOL_INPUT], json_int(gemini_get(v, "toolUsePromptTokenCount")));
 	answer_once(a, &a->call->service_tier, json_str(gemini_get(v, "serviceTier")));
 }
 

@@ -10,6 +10,7 @@
 #include "llm/multipart.h"
 #include "llm/pending.h"
 #include "llm/socket.h"
+#include "llm/unread.h"
 
 static void on_mcp(void *ctx, const struct mcp_request *m)
 {
@@ -66,13 +67,6 @@ static bool asks_for_websocket(const struct exchange *x)
 	return slice_eq(x->method, SLICE("GET")) && slice_caseeq(upgrade, SLICE("websocket"));
 }
 
-/* gRPC has paths and frames of its own (http2.h). */
-static bool is_grpc(const struct exchange *x)
-{
-	return slice_starts(http_header_get(&x->request_headers, SLICE("content-type")),
-	                    SLICE("application/grpc"));
-}
-
 /* Its head is not known, so its body must tell (http2.h). */
 static bool path_unknown(const struct exchange *x)
 {
@@ -102,16 +96,18 @@ static void on_request(void *ctx, struct exchange *x)
 	struct api_target t = pending_target(x);
 	enum api_fit fit = API_NO;
 	bool socket = asks_for_websocket(x);
-	const struct llm_api *api = is_grpc(x) ? NULL : api_find(&t, socket, &fit);
+	enum unread unread = unread_kind(x);
+	const struct llm_api *api = unread ? NULL : api_find(&t, socket, &fit);
+	bool by_shape = !api && !socket && !unread && path_unknown(x);
 	struct pending *p;
-
-	bool by_shape = !api && !socket && !is_grpc(x) && path_unknown(x);
 
 	x->user = NULL;
 	if (slice_eq(x->protocol, SLICE("jsonrpc"))) {
 		on_lines(l, x);
 		return;
 	}
+	l->stats.grpc += unread == UNREAD_GRPC;
+	l->stats.batches += unread == UNREAD_BATCH;
 	if (by_shape)
 		api = &openai_chat_api; /* until the body is there */
 	if (!api || (api == &mcp_api && !l->ev->mcp)) {

@@ -64,6 +64,25 @@ struct llm_usage {
 	int64_t input, output, cache_read, cache_creation, reasoning;
 };
 
+/* What usage consists of, and what else is counted with it, where the provider says so. */
+enum llm_detail {
+	LLM_TEXT_INPUT, /* tokens by modality: parts of input and output */
+	LLM_IMAGE_INPUT,
+	LLM_AUDIO_INPUT,
+	LLM_VIDEO_INPUT,
+	LLM_TEXT_OUTPUT,
+	LLM_IMAGE_OUTPUT,
+	LLM_AUDIO_OUTPUT,
+	LLM_TOOL_INPUT,          /* tokens that the provider's own tools put in; not in input (Gemini) */
+	LLM_CACHE_CREATION_1H,   /* tokens of cache_creation that are kept for an hour (Anthropic) */
+	LLM_PREDICTION_ACCEPTED, /* tokens of output that the request predicted (OpenAI) */
+	LLM_PREDICTION_REJECTED,
+	LLM_WEB_SEARCHES, /* requests made by the provider's tools */
+	LLM_WEB_FETCHES,
+	LLM_SERVER_TOOLS,
+	LLM_DETAILS
+};
+
 /* One of what a retrieval or a reranking found, best first. */
 struct llm_document {
 	struct slice id;   /* of a reranking: the document's place in the request */
@@ -71,10 +90,11 @@ struct llm_document {
 	struct slice text; /* absent when it was not given */
 };
 
-/* ns as the server measured them (Ollama); LLM_NONE where it says nothing. */
+/* ns as the server measured them (Ollama, Groq, Bedrock, OpenAI); LLM_NONE where it says nothing. */
 struct llm_server_time {
 	int64_t total, load, input,
-	    output; /* load: of the model; input, output: reading and writing tokens */
+	    output;    /* load: of the model; input, output: reading and writing tokens */
+	int64_t queue; /* before it began */
 };
 
 enum llm_state {
@@ -87,6 +107,7 @@ struct llm_call {
 	struct conn_info conn; /* a copy */
 	bool is_server;        /* the traced process answers (gateway, local model) */
 	uint32_t stream_id;
+	struct slice protocol;       /* "http/1.1", "http/1.0", "h2": static text; absent when not known */
 	uint64_t request_offset;     /* of the exchange; of a WebSocket's nth call, n more */
 	struct slice server_address; /* without port */
 	int64_t server_port;         /* LLM_NONE: not known */
@@ -104,13 +125,17 @@ struct llm_call {
 	double temperature, top_p, top_k, frequency_penalty, presence_penalty; /* NAN: not given */
 	struct slice *stop_sequences;
 	size_t n_stop_sequences;
-	struct slice output_type;          /* text, json, …; absent when not given */
-	struct slice reasoning_effort;     /* as asked: low, high, …; absent when not given */
-	struct slice previous_response_id; /* the response that this one continues */
-	struct slice conversation_id;      /* of a conversation that the provider keeps */
-	bool warm_up;                      /* asked to prepare, not to answer */
-	int64_t dimensions;                /* embeddings: asked for */
-	struct slice *encoding_formats;    /* embeddings */
+	struct slice output_type;               /* text, json, …; absent when not given */
+	struct slice reasoning_effort;          /* as asked: low, high, …; absent when not given */
+	int64_t reasoning_budget;               /* tokens, as asked */
+	struct slice prompt_id, prompt_version; /* of a prompt that the provider keeps */
+	struct slice guardrail;                 /* Bedrock: that is asked to look at it */
+	struct slice agent_id;                  /* of an agent that the provider runs */
+	struct slice previous_response_id;      /* the response that this one continues */
+	struct slice conversation_id;           /* of a conversation that the provider keeps */
+	bool warm_up;                           /* asked to prepare, not to answer */
+	int64_t dimensions;                     /* embeddings: asked for */
+	struct slice *encoding_formats;         /* embeddings */
 	size_t n_encoding_formats;
 	int64_t input_count;      /* embeddings, moderations, …: how many inputs */
 	struct slice query;       /* retrieval, reranking: its text */
@@ -127,6 +152,7 @@ struct llm_call {
 	struct slice *finish_reasons; /* as the provider says them, one a choice */
 	size_t n_finish_reasons;
 	struct llm_usage usage;
+	int64_t details[LLM_DETAILS]; /* LLM_NONE where not reported */
 	struct slice response_status; /* of a response that is an object with a life: queued, completed, … */
 	struct slice response_conversation; /* the conversation it became part of */
 	int64_t output_count;           /* embeddings, images: how many came; LLM_NONE for other answers */
@@ -193,6 +219,7 @@ struct llm;
 struct llm_stats {
 	uint64_t calls, incomplete, other_exchanges;
 	uint64_t mcp_requests;
+	uint64_t grpc, batches; /* passed over (unread.h); among the other exchanges */
 	uint64_t body_bytes_held; /* unfinished bodies and what was parsed of calls in work */
 };
 
@@ -203,7 +230,10 @@ const struct llm_stats *llm_stats(const struct llm *l);
 /* Calls still open end first, incomplete: close the connections before. */
 void llm_free(struct llm *l);
 
-/* The text form of a call: the golden format of this seam. */
+/* "text_input" …: the words of the text form. */
+const char *llm_detail_name(enum llm_detail d);
+
+/* The text form of a call: the golden format of this seam. Details that are 0 are left out. */
 void llm_call_print(struct buf *out, const struct llm_call *call);
 
 #endif

@@ -55,6 +55,38 @@ void openai_head(struct answer *a, yyjson_val *body)
 	answer_once(a, &call->system_fingerprint, json_get_str(body, "system_fingerprint"));
 }
 
+/* Tokens by modality, and what else a list of details has. */
+static void take_details(struct llm_call *call, yyjson_val *in, yyjson_val *out)
+{
+	const struct {
+		enum llm_detail detail;
+		yyjson_val *of;
+		const char *name;
+	} fields[] = {
+	    {LLM_TEXT_INPUT, in, "text_tokens"},
+	    {LLM_IMAGE_INPUT, in, "image_tokens"},
+	    {LLM_AUDIO_INPUT, in, "audio_tokens"},
+	    {LLM_VIDEO_INPUT, in, "video_tokens"},
+	    {LLM_TEXT_OUTPUT, out, "text_tokens"},
+	    {LLM_IMAGE_OUTPUT, out, "image_tokens"},
+	    {LLM_AUDIO_OUTPUT, out, "audio_tokens"},
+	    {LLM_PREDICTION_ACCEPTED, out, "accepted_prediction_tokens"},
+	    {LLM_PREDICTION_REJECTED, out, "rejected_prediction_tokens"},
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		answer_tokens(&call->details[fields[i].detail], json_get_int(fields[i].of, fields[i].name));
+}
+
+/* Groq: seconds. */
+static void take_time(int64_t *field, yyjson_val *usage, const char *name)
+{
+	double s = json_get_num(usage, name);
+
+	if (s >= 0 && s < 1e6)
+		*field = (int64_t)(s * 1e9);
+}
+
 void openai_usage(struct llm_call *call, yyjson_val *v)
 {
 	struct llm_usage *u = &call->usage;
@@ -74,6 +106,15 @@ void openai_usage(struct llm_call *call, yyjson_val *v)
 	answer_tokens(&u->cache_read, json_get_int(in, "cached_tokens"));
 	answer_tokens(&u->cache_creation, json_get_int(in, "cache_write_tokens"));
 	answer_tokens(&u->reasoning, json_get_int(out, "reasoning_tokens"));
+	take_details(call, in, out ? out : json_get(v, "output_token_details"));
+	answer_tokens(&call->details[LLM_SERVER_TOOLS],
+	              json_get_int(v, "num_server_side_tools_used")); /* xAI */
+	answer_tokens(&call->details[LLM_WEB_SEARCHES],
+	              json_get_int(json_get(v, "server_tool_use"), "web_search_requests")); /* OpenRouter */
+	take_time(&call->server_time.total, v, "total_time");
+	take_time(&call->server_time.input, v, "prompt_time");
+	take_time(&call->server_time.output, v, "completion_time");
+	take_time(&call->server_time.queue, v, "queue_time");
 	if (!isnan(cost))
 		call->cost = cost;
 }

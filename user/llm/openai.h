@@ -25,7 +25,8 @@ void openai_head(struct answer *a, yyjson_val *body);
 
 /*
  * Usage under the names of chat completions and of responses, Mistral's,
- * DeepSeek's, and OpenRouter's cost; what is not there stays as it is.
+ * DeepSeek's, and OpenRouter's cost, Groq's times, and the details of all; what
+ * is not there stays as it is.
  */
 void openai_usage(struct llm_call *call, yyjson_val *usage);
 

@@ -73,6 +73,8 @@ void openai_response_request(struct llm_call *call, yyjson_val *body)
 	set(&call->request_service_tier, json_get_str(body, "service_tier"));
 	set(&call->reasoning_effort, effort);
 	set(&call->output_type, openai_output_type(json_get(json_get(body, "text"), "format")));
+	set(&call->prompt_id, json_get_str(json_get(body, "prompt"), "id"));
+	set(&call->prompt_version, json_get_str(json_get(body, "prompt"), "version"));
 	set(&call->previous_response_id, json_get_str(body, "previous_response_id"));
 	set(&call->conversation_id,
 	    yyjson_is_str(conversation) ? json_str(conversation) : json_get_str(conversation, "id"));
@@ -246,6 +248,8 @@ static void take_response(struct answer *a, yyjson_val *r)
 	answer_once(a, &call->response_conversation, json_get_str(conversation, "id"));
 	answer_once(a, &call->response_conversation, json_get_str(r, "conversation_id"));
 	openai_usage(call, json_get(r, "usage"));
+	answer_tokens(&call->details[LLM_WEB_SEARCHES],
+	              json_get_int(json_get(json_get(r, "tool_usage"), "web_search"), "num_requests"));
 	yyjson_arr_foreach(json_get(r, "output"), i, n, item) take_item(a, (int64_t)i, item, true);
 }
 

@@ -157,6 +157,7 @@ static void set_where(struct llm_call *call, const struct exchange *x)
 		call->conn = *x->conn;
 	call->is_server = x->request_dir == EV_DIR_READ;
 	call->stream_id = x->stream;
+	call->protocol = x->protocol; /* static text */
 	call->request_offset = x->request_offset;
 	call->server_address = host.n ? arena_dup(&call->arena, host) : (struct slice){0};
 	call->user_agent = arena_dup(&call->arena, http_header_get(h, SLICE("user-agent")));
@@ -244,18 +245,31 @@ static void set_error_type(struct llm_call *call)
 	call->error_type = arena_dup(&call->arena, call->status >= 400 ? slice_str(status) : SLICE("_OTHER"));
 }
 
+/* How long the server says it took, ms, where the body says nothing of it. */
+static void take_latency(struct llm_call *call, struct slice ms)
+{
+	uint64_t n;
+
+	if (call->server_time.total == LLM_NONE && slice_u64(slice_trim(ms), &n) && n < 1000000000)
+		call->server_time.total = (int64_t)n * 1000000;
+}
+
 void pending_end(struct pending *p, uint64_t ts, const char *why)
 {
 	static const char *const request_ids[] = {"request-id", "x-request-id", "apim-request-id",
 	                                          "x-amzn-requestid", NULL};
+	static const char *const latencies[] = {"openai-processing-ms", "x-amzn-bedrock-invocation-latency",
+	                                        NULL};
 	struct llm_call *call = p->call;
 	struct slice request_id = first_header(&p->x->response_headers, request_ids);
 
 	if (request_id.n && !call->request_id.n)
 		call->request_id = arena_dup(&call->arena, request_id);
+	take_latency(call, first_header(&p->x->response_headers, latencies));
 	answer_finish(&p->answer);
 	set_error_type(call);
-	if (p->x->conn) /* its peer and server name take another way than its bytes, and may come behind them */
+	if (p->x->conn) /* its peer and server name take another way than its bytes, and may come behind them
+	                 */
 		call->conn = *p->x->conn;
 	call->end = ts;
 	call->lost_bytes = p->x->lost_bytes;

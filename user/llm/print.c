@@ -88,6 +88,11 @@ static void add_request(struct buf *out, const struct llm_call *call)
 	print_str(out, "output", call->output_type);
 	print_str(out, "tier", call->request_service_tier);
 	print_str(out, "effort", call->reasoning_effort);
+	add_int(out, "budget", call->reasoning_budget);
+	print_str(out, "prompt", call->prompt_id);
+	print_str(out, "prompt_version", call->prompt_version);
+	print_str(out, "guardrail", call->guardrail);
+	print_str(out, "agent", call->agent_id);
 	print_str(out, "previous", call->previous_response_id);
 	print_str(out, "conversation", call->conversation_id);
 	buf_adds(out, call->warm_up ? " warm-up" : "");
@@ -125,15 +130,39 @@ static void add_documents(struct buf *out, const struct llm_call *call)
 	}
 }
 
+const char *llm_detail_name(enum llm_detail d)
+{
+	static const char *const names[LLM_DETAILS] = {
+	    [LLM_TEXT_INPUT] = "text_input",
+	    [LLM_IMAGE_INPUT] = "image_input",
+	    [LLM_AUDIO_INPUT] = "audio_input",
+	    [LLM_VIDEO_INPUT] = "video_input",
+	    [LLM_TEXT_OUTPUT] = "text_output",
+	    [LLM_IMAGE_OUTPUT] = "image_output",
+	    [LLM_AUDIO_OUTPUT] = "audio_output",
+	    [LLM_TOOL_INPUT] = "tool_input",
+	    [LLM_CACHE_CREATION_1H] = "cache_creation_1h",
+	    [LLM_PREDICTION_ACCEPTED] = "prediction_accepted",
+	    [LLM_PREDICTION_REJECTED] = "prediction_rejected",
+	    [LLM_WEB_SEARCHES] = "web_searches",
+	    [LLM_WEB_FETCHES] = "web_fetches",
+	    [LLM_SERVER_TOOLS] = "server_tools",
+	};
+
+	return names[d];
+}
+
 static void add_server_time(struct buf *out, const struct llm_server_time *t)
 {
-	if (t->total == LLM_NONE && t->load == LLM_NONE && t->input == LLM_NONE && t->output == LLM_NONE)
+	if (t->total == LLM_NONE && t->load == LLM_NONE && t->input == LLM_NONE && t->output == LLM_NONE &&
+	    t->queue == LLM_NONE)
 		return;
 	buf_adds(out, "  server");
 	add_int(out, "total", t->total);
 	add_int(out, "load", t->load);
 	add_int(out, "input", t->input);
 	add_int(out, "output", t->output);
+	add_int(out, "queue", t->queue);
 	buf_addc(out, '\n');
 }
 
@@ -161,6 +190,9 @@ static void add_response(struct buf *out, const struct llm_call *call)
 	add_int(out, "cache_read", call->usage.cache_read);
 	add_int(out, "cache_creation", call->usage.cache_creation);
 	add_int(out, "reasoning", call->usage.reasoning);
+	for (int i = 0; i < LLM_DETAILS; i++)
+		if (call->details[i] > 0)
+			add_int(out, llm_detail_name((enum llm_detail)i), call->details[i]);
 	buf_addc(out, '\n');
 	add_messages(out, "output", &call->output);
 	add_documents(out, call);

@@ -64,7 +64,7 @@ struct exchange {
 	enum ev_dir request_dir;   /* EV_DIR_WRITE: the process is the client */
 	uint32_t stream;           /* HTTP/2 stream id; 0 in HTTP/1 */
 	uint64_t request_offset;   /* where the request (HTTP/2: its HEADERS frame) begins in its direction's byte stream */
-	struct slice protocol;     /* "http/1.1", "http/1.0", "h2", "jsonrpc" */
+	struct slice protocol;     /* "http/1.1", "http/1.0", "h2", "jsonrpc": static text */
 
 	struct slice method, target; /* absent when the request was not seen */
 	struct http_headers request_headers;

@@ -75,7 +75,7 @@ static int open_file(const struct sink_conf *conf, void **ret_state, const char 
 	f->regular = regular;
 	f->committed = regular ? lseek(fd, 0, SEEK_END) : 0;
 	f->made = conf->content;
-	content_init(&f->content, conf->otlp_file_content);
+	content_init(&f->content, conf->otlp_file_content, 0);
 	f->json = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
 	*ret_state = f;
 	return 0;

@@ -27,6 +27,7 @@ struct sink_conf {
 /* What the capture as a whole lost or left out, printed under the tree and kept in the store. */
 struct sink_summary {
 	uint64_t captured_bytes, lost_bytes, too_long_bytes, unreadable_bytes, life_lost, conn_untracked, proc_untracked;
+	uint64_t grpc, batches; /* recognised and not read: user/llm/unread.h */
 	uint64_t call_untracked, call_unreturned, shed_spans, decode_crashes, tls_connections;
 	uint64_t unknown_protocol; /* of the connections: passed over, neither HTTP/1 nor HTTP/2 by their first bytes */
 	uint64_t plain_untracked, plain_early;

@@ -122,7 +122,8 @@ static int finish(void *state, const struct sink_summary *sum)
 		return 0;
 	for (size_t i = 0; sum && i < n_summary_defs && n < COUNTERS_MAX - 4; i++)
 		v[n++] = (struct store_counter){summary_defs[i].name, summary_value(sum, i),
-		                                summary_defs[i].words};
+		                                summary_defs[i].form == SUMMARY_NOTE ? NULL
+		                                                                     : summary_defs[i].words};
 	if (sum)
 		v[n++] = (struct store_counter){"no_tls", sum->no_tls, false};
 	v[n++] = (struct store_counter){"erased_conversations", s->erased.conversations, false};

@@ -10,8 +10,8 @@
 struct summary_def {
 	const char *name;  /* key in the store */
 	size_t offset;     /* of the uint64_t in struct sink_summary */
-	const char *words; /* of a loss, with %s for the number; NULL: not a loss */
-	bool is_bytes;
+	const char *words; /* with %s for the number; NULL: not said */
+	enum { SUMMARY_COUNT, SUMMARY_BYTES, SUMMARY_NOTE /* a count that is no loss */ } form;
 };
 
 extern const struct summary_def summary_defs[];

@@ -38,7 +38,7 @@ static void add_loss(struct line *l, const struct summary_def *def, uint64_t val
 	struct buf n = {0};
 	const char *hole = strstr(def->words, "%s");
 
-	if (def->is_bytes)
+	if (def->form == SUMMARY_BYTES)
 		summary_bytes(&n, value);
 	else
 		summary_count(&n, value);
@@ -88,7 +88,7 @@ void tree_summary(struct buf *out, const struct tree_conf *conf, const struct si
 		for (size_t i = 0; i < n_summary_defs; i++) {
 			if (!summary_defs[i].words || !summary_value(s, i))
 				continue;
-			lost = true;
+			lost = lost || summary_defs[i].form != SUMMARY_NOTE;
 			add_loss(&l, &summary_defs[i], summary_value(s, i));
 		}
 		if (!lost)

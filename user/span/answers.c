@@ -155,6 +155,18 @@ void answer_from_flights(struct spans *sp, struct conversation *c)
 	answer_tools(sp, c, f);
 }
 
+/* What the request says of the tool that is asked for. */
+static void describe(struct spans *sp, const struct llm_call *call, struct tool *t)
+{
+	for (size_t i = 0; i < call->n_tools; i++)
+		if (call->tools[i].description.n && slice_eq(call->tools[i].name, t->name)) {
+			sp->content.masks = 0;
+			t->description = content_path(&sp->content, &t->arena, call->tools[i].description);
+			t->masks += sp->content.masks;
+			return;
+		}
+}
+
 bool ask_tools(struct spans *sp, const struct flight *f)
 {
 	const struct llm_call *call = f->call;
@@ -173,6 +185,7 @@ bool ask_tools(struct spans *sp, const struct flight *f)
 			struct tool *t = tool_new(&sp->content, turn, f->process, p);
 			t->id = id;
 			t->chat = f->chat;
+			describe(sp, call, t);
 			t->arguments_link = arguments_link(&sp->heads.key, p->text);
 			t->streamed = call->first_token ? call->first_token : call->response_start;
 			t->asked = call->end;

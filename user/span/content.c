@@ -5,16 +5,17 @@
 
 #include "base/text.h"
 #include "span/content.h"
+#include "span/personal.h"
 
-void content_init(struct content *c, enum content_level level)
+void content_init(struct content *c, enum content_level level, unsigned redact)
 {
-	*c = (struct content){.level = level};
+	*c = (struct content){.level = level, .redact = redact};
 	randombytes_buf(c->key, sizeof(c->key));
 }
 
-static enum redact_mode mode(const struct content *c)
+static unsigned mode(const struct content *c)
 {
-	return c->level == CONTENT_FULL ? REDACT_CREDENTIALS : REDACT_SECRETS;
+	return c->level == CONTENT_FULL ? REDACT_CREDENTIALS : REDACT_SECRETS | c->redact;
 }
 
 /* The place where the text is remembered, its hash in `h`; NULL: too short to be. */
@@ -137,25 +138,43 @@ static void add_text(struct writer *w, yyjson_mut_val *obj, const char *key, str
 	}
 }
 
+static yyjson_mut_val *mask_of(struct writer *w, const char *label)
+{
+	struct buf b = {0};
+
+	buf_addf(&b, "[masked:%s]", label);
+	yyjson_mut_val *mask = yyjson_mut_strncpy(w->doc, b.p, b.n);
+	buf_release(&b);
+	w->c->masks++;
+	return mask;
+}
+
+/* A number as it was written: a password is one too, and so is a card's. */
+static yyjson_mut_val *masked_number(struct writer *w, yyjson_val *v, const char *credential)
+{
+	struct slice s = slice_of(yyjson_get_raw(v), yyjson_get_len(v));
+
+	if (credential && strcmp(credential, "password") == 0)
+		return mask_of(w, credential);
+	if ((mode(w->c) & REDACT_CARD) && personal_card(s, 0) == s.n)
+		return mask_of(w, "card");
+	return yyjson_val_mut_copy(w->doc, v);
+}
+
 /* A copy of JSON from traffic: strings under credential-like keys masked, all others cleaned. */
 static yyjson_mut_val *masked_json(struct writer *w, yyjson_val *v, const char *credential, unsigned depth)
 {
-	if (depth > CONTENT_DEPTH_MAX) {
-		w->c->masks++;
-		return yyjson_mut_str(w->doc, "[masked:too_deep]");
-	}
+	if (depth > CONTENT_DEPTH_MAX)
+		return mask_of(w, "too_deep");
 	if (yyjson_is_str(v)) {
 		struct slice s = slice_of(yyjson_get_str(v), yyjson_get_len(v));
 
 		if (!credential || s.n == 0 || slice_starts(s, SLICE("[masked:")))
 			return str(w, s);
-		struct buf b = {0};
-		buf_addf(&b, "[masked:%s]", credential);
-		yyjson_mut_val *mask = yyjson_mut_strncpy(w->doc, b.p, b.n);
-		buf_release(&b);
-		w->c->masks++;
-		return mask;
+		return mask_of(w, credential);
 	}
+	if (yyjson_is_raw(v))
+		return masked_number(w, v, credential);
 	if (yyjson_is_arr(v)) {
 		yyjson_mut_val *arr = yyjson_mut_arr(w->doc), *item;
 		size_t i, n;
@@ -269,6 +288,8 @@ static void media(struct writer *w, yyjson_mut_val *obj, const struct llm_part *
 	if (p->text.n == 0) {
 		add_type(w, obj, "media");
 		add(w, obj, "modality", str(w, modality));
+		if (p->bytes)
+			add(w, obj, "length", yyjson_mut_uint(w->doc, p->bytes));
 	} else {
 		add_type(w, obj, uri ? "uri" : "file");
 		add(w, obj, "modality", str(w, modality));
@@ -308,6 +329,8 @@ static yyjson_mut_val *part(struct writer *w, const struct llm_part *p)
 	case LLM_REASONING:
 		add_type(w, obj, p->kind == LLM_TEXT ? "text" : "reasoning");
 		add_text(w, obj, "content", p->text);
+		if (p->kind == LLM_REASONING && slice_eq(p->name, SLICE("redacted")))
+			add(w, obj, "redacted", yyjson_mut_true(w->doc));
 		break;
 	case LLM_TOOL_CALL:
 		tool_call(w, obj, p);
@@ -399,6 +422,7 @@ static yyjson_mut_val *definitions(struct writer *w, const struct llm_tool_def *
 		add(w, obj, "name", str(w, v[i].name.p ? v[i].name : SLICE("")));
 		if (w->shape) {
 			add(w, obj, "description_shape", shape_of(w, v[i].description));
+			add(w, obj, "parameters_shape", shape_of(w, v[i].parameters));
 		} else {
 			add_str(w, obj, "description", v[i].description);
 			if (v[i].parameters.n)

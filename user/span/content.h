@@ -4,7 +4,7 @@
  *
  *   none      nothing
  *   shape     roles, part types, tool names, lengths and keyed hashes
- *   redacted  text with credentials and secrets masked (redact.h)
+ *   redacted  text with credentials and secrets masked (redact.h), and what else is asked for
  *   full      text with credentials masked
  *
  * Messages are JSON text valid against the schemas of the OpenTelemetry GenAI
@@ -35,12 +35,13 @@
 
 struct content {
 	enum content_level level;
+	unsigned redact; /* bits of enum redact_mode, besides what the level masks */
 	uint8_t key[32]; /* random, of the run */
 	uint64_t masks;  /* since the caller last set it to 0 */
 	uint8_t known[CONTENT_KNOWN_MAX][16];
 };
 
-void content_init(struct content *c, enum content_level level);
+void content_init(struct content *c, enum content_level level, unsigned redact);
 
 /* Each returns memory of `a`, or absent when the level or the input gives nothing. */
 struct slice content_messages(struct content *c, struct arena *a, const struct llm_messages *m, bool output,

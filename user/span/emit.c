@@ -238,6 +238,7 @@ void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, 
 	span_set_str(&s, ATTR_OPERATION_NAME, SLICE("execute_tool"));
 	emit_set_conversation(sp, &s, c);
 	span_set_str(&s, ATTR_TOOL_NAME, t->label);
+	span_set_str(&s, ATTR_TOOL_DESCRIPTION, t->description);
 	span_set_str(&s, ATTR_TOOL_TYPE, SLICE("function"));
 	span_set_str(&s, ATTR_TOOL_CALL_ID, t->shown_id);
 	span_set_str(&s, ATTR_TOOL_CALL_ARGUMENTS, t->arguments);

@@ -3,6 +3,11 @@
 
 #include "span/emit.h"
 
+static bool is_openai(const struct llm_call *call)
+{
+	return call->api && strncmp(call->api, "openai.", 7) == 0;
+}
+
 static void set_request(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	emit_set_label(sp, s, ATTR_REQUEST_MODEL, call->request_model);
@@ -25,7 +30,18 @@ static void set_request(struct spans *sp, struct span *s, const struct llm_call 
 	emit_set_count(s, ATTR_CALL_INPUT_COUNT, call->input_count);
 	emit_set_label(sp, s, ATTR_DATA_SOURCE_ID, call->data_source);
 	emit_set_label(sp, s, ATTR_OUTPUT_TYPE, call->output_type);
-	emit_set_label(sp, s, ATTR_OPENAI_REQUEST_SERVICE_TIER, call->request_service_tier);
+	emit_set_count(s, ATTR_REQUEST_REASONING_BUDGET, call->reasoning_budget);
+	emit_set_label(sp, s, ATTR_PROMPT_NAME, call->prompt_id);
+	emit_set_label(sp, s, ATTR_PROMPT_VERSION, call->prompt_version);
+	emit_set_label(sp, s, ATTR_AGENT_ID, call->agent_id);
+	emit_set_label(sp, s, ATTR_BEDROCK_GUARDRAIL, call->guardrail);
+	if (call->api && strcmp(call->api, "bedrock.retrieve") == 0)
+		emit_set_label(sp, s, ATTR_BEDROCK_KNOWLEDGE_BASE, call->data_source);
+	/* As the conventions have it: "auto" is what is asked for without asking. */
+	if (!is_openai(call))
+		emit_set_label(sp, s, ATTR_CALL_REQUEST_SERVICE_TIER, call->request_service_tier);
+	else if (!slice_eq(call->request_service_tier, SLICE("auto")))
+		emit_set_label(sp, s, ATTR_OPENAI_REQUEST_SERVICE_TIER, call->request_service_tier);
 	emit_set_peer(sp, s, &call->conn, call->server_address, call->server_port);
 	emit_set_label(sp, s, ATTR_USER_AGENT, call->user_agent);
 	emit_set_label(sp, s, ATTR_TRACEPARENT, call->traceparent);
@@ -47,12 +63,37 @@ static void set_server_time(struct span *s, enum attr_key key, int64_t ns)
 		span_set_double(s, key, (double)ns / 1e9);
 }
 
+static const enum attr_key details[LLM_DETAILS] = {
+    [LLM_TEXT_INPUT] = ATTR_USAGE_TEXT_INPUT,
+    [LLM_IMAGE_INPUT] = ATTR_USAGE_IMAGE_INPUT,
+    [LLM_AUDIO_INPUT] = ATTR_USAGE_AUDIO_INPUT,
+    [LLM_VIDEO_INPUT] = ATTR_USAGE_VIDEO_INPUT,
+    [LLM_TEXT_OUTPUT] = ATTR_USAGE_TEXT_OUTPUT,
+    [LLM_IMAGE_OUTPUT] = ATTR_USAGE_IMAGE_OUTPUT,
+    [LLM_AUDIO_OUTPUT] = ATTR_USAGE_AUDIO_OUTPUT,
+    [LLM_TOOL_INPUT] = ATTR_USAGE_TOOL_INPUT,
+    [LLM_CACHE_CREATION_1H] = ATTR_USAGE_CACHE_CREATION_1H,
+    [LLM_PREDICTION_ACCEPTED] = ATTR_USAGE_PREDICTION_ACCEPTED,
+    [LLM_PREDICTION_REJECTED] = ATTR_USAGE_PREDICTION_REJECTED,
+    [LLM_WEB_SEARCHES] = ATTR_USAGE_WEB_SEARCHES,
+    [LLM_WEB_FETCHES] = ATTR_USAGE_WEB_FETCHES,
+    [LLM_SERVER_TOOLS] = ATTR_USAGE_SERVER_TOOLS,
+};
+
+static void set_usage(struct span *s, const struct llm_call *call)
+{
+	emit_set_usage(s, &call->usage);
+	for (size_t i = 0; i < LLM_DETAILS; i++)
+		emit_set_count(s, details[i], call->details[i]);
+}
+
 static void set_response(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	emit_set_label(sp, s, ATTR_RESPONSE_ID, call->response_id);
 	emit_set_label(sp, s, ATTR_RESPONSE_MODEL, call->response_model);
 	emit_set_strs(sp, s, ATTR_RESPONSE_FINISH_REASONS, call->finish_reasons, call->n_finish_reasons);
-	emit_set_label(sp, s, ATTR_OPENAI_RESPONSE_SERVICE_TIER, call->service_tier);
+	emit_set_label(sp, s, is_openai(call) ? ATTR_OPENAI_RESPONSE_SERVICE_TIER : ATTR_CALL_SERVICE_TIER,
+	               call->service_tier);
 	emit_set_label(sp, s, ATTR_OPENAI_SYSTEM_FINGERPRINT, call->system_fingerprint);
 	emit_set_label(sp, s, ATTR_CALL_REQUEST_ID, call->request_id);
 	emit_set_count(s, ATTR_CALL_OUTPUT_COUNT, call->output_count);
@@ -64,6 +105,7 @@ static void set_response(struct spans *sp, struct span *s, const struct llm_call
 	set_server_time(s, ATTR_SERVER_LOAD_TIME, call->server_time.load);
 	set_server_time(s, ATTR_SERVER_INPUT_TIME, call->server_time.input);
 	set_server_time(s, ATTR_SERVER_OUTPUT_TIME, call->server_time.output);
+	set_server_time(s, ATTR_SERVER_QUEUE_TIME, call->server_time.queue);
 	if (call->status)
 		span_set_int(s, ATTR_HTTP_STATUS, call->status);
 }
@@ -84,6 +126,10 @@ static void set_content(struct spans *sp, struct span *s, const struct llm_call 
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	uint64_t gap;
+	const char *version = slice_eq(call->protocol, SLICE("h2"))         ? "2"
+	                      : slice_eq(call->protocol, SLICE("http/1.1")) ? "1.1"
+	                      : slice_eq(call->protocol, SLICE("http/1.0")) ? "1.0"
+	                                                                    : NULL;
 	static const char *const libs[] = {
 	    [EV_LIB_OPENSSL] = "openssl", [EV_LIB_BORINGSSL] = "boringssl", [EV_LIB_GNUTLS] = "gnutls",
 	    [EV_LIB_GO] = "go crypto/tls", [EV_LIB_NSS] = "nss",            [EV_LIB_MBEDTLS] = "mbedtls",
@@ -91,13 +137,16 @@ static void set_transport(struct spans *sp, struct span *s, const struct llm_cal
 	};
 
 	span_set_str(s, ATTR_CALL_API, slice_str(call->api));
+	if (version)
+		span_set_str(s, ATTR_NETWORK_PROTOCOL_NAME, SLICE("http"));
+	span_set_str(s, ATTR_NETWORK_PROTOCOL_VERSION, slice_str(version));
 	span_set_int(s, ATTR_CALL_REQUEST_BYTES, (int64_t)call->request_bytes);
 	if (call->response_start)
 		span_set_int(s, ATTR_CALL_RESPONSE_BYTES, (int64_t)call->response_bytes);
 	emit_set_label(sp, s, ATTR_CALL_REQUEST_SHA256, call->request_sha256);
 	if (call->n_chunks)
 		span_set_int(s, ATTR_CALL_CHUNKS, (int64_t)call->n_chunks);
-	if (call->stream && call->framing)
+	if (call->framing)
 		span_set_str(s, ATTR_CALL_FRAMING, slice_str(call->framing));
 	if (llm_chunk_gap(call, 50, &gap))
 		span_set_double(s, ATTR_CALL_CHUNK_GAP_P50, (double)gap / 1e9);
@@ -150,7 +199,7 @@ void emit_chat(struct spans *sp, const struct flight *f)
 	set_response(sp, &s, call);
 	/* A relayed call is one that was counted. */
 	if (!f->relay)
-		emit_set_usage(&s, &call->usage);
+		set_usage(&s, call);
 	set_transport(sp, &s, call);
 	span_set_str(&s, ATTR_OPENAI_API_TYPE, slice_str(openai_api_type(call->api)));
 	set_content(sp, &s, call, failed);

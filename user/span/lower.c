@@ -51,14 +51,15 @@ static bool is_one_of(yyjson_val *key, const char *const *words)
 
 /* Members that say what a thing is, not what was said. */
 static const char *const kept[] = {
-    "type",     "id",    "name",   "role", "finish_reason",     "modality", "mime_type",
-    "is_error", "score", "length", "hash", "description_shape", NULL};
+    "type",     "id",    "name",   "role", "finish_reason", "modality", "mime_type",
+    "is_error", "score", "length", "hash", "redacted",      NULL};
 /* Texts that the schemas require. */
 static const char *const required[] = {"content", "uri", "file_id", NULL};
 /* Values of any kind. */
 static const char *const values[] = {"arguments", "response", NULL};
 /* Objects of such members. */
-static const char *const wrapped[] = {"server_tool_call", "server_tool_call_response", NULL};
+static const char *const wrapped[] = {"server_tool_call", "server_tool_call_response", "description_shape",
+                                      "parameters_shape", NULL};
 
 static yyjson_mut_val *shape_object(yyjson_mut_doc *d, const struct content *c, yyjson_val *v,
                                     unsigned depth);
@@ -95,6 +96,8 @@ static yyjson_mut_val *shape_object(yyjson_mut_doc *d, const struct content *c, 
 			yyjson_mut_obj_add(o, yyjson_mut_strcpy(d, name), shape_of(d, c, x));
 		} else if (yyjson_equals_str(key, "description")) {
 			yyjson_mut_obj_add_val(d, o, "description_shape", shape_of(d, c, x));
+		} else if (yyjson_equals_str(key, "parameters")) {
+			yyjson_mut_obj_add_val(d, o, "parameters_shape", shape_of(d, c, x));
 		} else if (yyjson_equals_str(key, "parts") && depth < DEPTH_MAX) {
 			yyjson_mut_obj_add_val(d, o, "parts", shape_array(d, c, x, depth));
 		} else if (is_one_of(key, wrapped) && yyjson_is_obj(x) && depth < DEPTH_MAX) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 
+#include "span/escapes.h"
+#include "span/personal.h"
 #include "span/redact.h"
 #include "span/secrets.h"
 
@@ -43,7 +45,8 @@ struct scan {
 	struct slice in;
 	size_t i, copied;
 	size_t masks;
-	enum redact_mode mode;
+	unsigned mode;
+	bool escapes;         /* JSON's were seen (escapes.h) */
 	struct slice command; /* of flag_rules, in the simple command where the scan is; absent: none */
 };
 
@@ -346,17 +349,21 @@ static bool mask_userinfo(struct scan *s)
 	return !is_reference(s, v) && mask(s, from, last_at, "url_password");
 }
 
+/* header.payload.signature, both first of JSON (RFC 7519), or five parts when encrypted (RFC 7516). */
 static bool mask_jwt(struct scan *s)
 {
-	size_t head = run(s->in, s->i, ALNUM | DASH);
+	size_t end = run(s->in, s->i, ALNUM | DASH), parts = 1;
+	bool is_signed = starts_at(s, end, SLICE(".eyJ"));
 
-	if (head - s->i < 10 || at(s, head) != '.' || !starts_at(s, head + 1, SLICE("eyJ")))
+	if (end - s->i < 10)
 		return false;
-
-	size_t body = run(s->in, head + 1, ALNUM | DASH);
-	if (at(s, body) != '.')
+	while (parts < 5 && at(s, end) == '.') {
+		end = run(s->in, end + 1, ALNUM | DASH);
+		parts++;
+	}
+	if (is_signed ? parts < 3 : parts < 5)
 		return false;
-	return mask(s, s->i, run(s->in, body + 1, ALNUM | DASH), "jwt");
+	return mask(s, s->i, end, "jwt");
 }
 
 static bool mask_pem(struct scan *s)
@@ -382,18 +389,17 @@ static bool mask_pem(struct scan *s)
 
 static bool mask_shape(struct scan *s)
 {
-	if (!shape_begins[(unsigned char)s->in.p[s->i]])
-		return false;
+	const struct secret_shape *sh = secret_shapes[(unsigned char)s->in.p[s->i]];
+
 	if (starts_at(s, s->i, SLICE("eyJ")) && mask_jwt(s))
 		return true;
-	for (size_t k = 0; secret_shapes[k].prefix.p; k++) {
-		const struct secret_shape *sh = &secret_shapes[k];
-
-		if (sh->prefix.p[0] != s->in.p[s->i] || sh->prefix.p[1] != at(s, s->i + 1) ||
-		    !starts_at(s, s->i, sh->prefix))
+	for (; sh && sh->prefix.p; sh++) {
+		if (sh->prefix.p[1] != at(s, s->i + 1) || !starts_at(s, s->i, sh->prefix))
 			continue;
 
 		size_t from = s->i + sh->prefix.n, to = run(s->in, from, sh->alphabet);
+		while (to > from && s->in.p[to - 1] == '.')
+			to--; /* of the sentence */
 		struct value v = {from, to, 0};
 		bool mixed = (mixture(s, v) & 1) || to - from > 2 * sh->min;
 		if (to - from >= sh->min && mixed && !(char_set(at(s, to)) & ALNUM))
@@ -431,6 +437,21 @@ static bool mask_reported(struct scan *s)
 	return false;
 }
 
+/* An address around the "@", or "%40", at s->i; its first part was passed over already. */
+static bool mask_email(struct scan *s)
+{
+	size_t from, end = personal_email(s->in, s->i, s->copied, &from);
+
+	return end && mask(s, from, end, "email");
+}
+
+static bool mask_card(struct scan *s)
+{
+	size_t end = char_set(s->in.p[s->i]) & DIGIT ? personal_card(s->in, s->i) : 0;
+
+	return end && mask(s, s->i, end, "card");
+}
+
 static void note_command(struct scan *s, size_t from, size_t end)
 {
 	struct slice word = slice_of(s->in.p + from, end - from);
@@ -466,7 +487,8 @@ static void scan_word(struct scan *s)
 {
 	size_t from = s->i, limit = s->in.n - from < IDENT_MAX ? s->in.n : from + IDENT_MAX;
 
-	if ((s->mode == REDACT_SECRETS && mask_shape(s)) || mask_reported(s))
+	if (((s->mode & REDACT_SECRETS) && mask_shape(s)) || mask_reported(s) ||
+	    ((s->mode & REDACT_CARD) && mask_card(s)))
 		return;
 
 	size_t word = from;
@@ -484,8 +506,9 @@ static void scan_word(struct scan *s)
 
 /* Bytes outside of words at which scan() looks. */
 static const bool looked_at[256] = {
-    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true, ['\n'] = true,
-    [';'] = true,         ['|'] = true,         [':'] = true,         ['-'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true,
+    ['\n'] = true,        [';'] = true,         ['|'] = true,         [':'] = true,
+    ['-'] = true,         ['\\'] = true,        ['@'] = true,         ['%'] = true,
 };
 
 static void scan(struct scan *s)
@@ -505,12 +528,22 @@ static void scan(struct scan *s)
 			s->command = (struct slice){NULL, 0};
 		if (c == ':' && starts_at(s, s->i, SLICE("://")) && mask_userinfo(s))
 			continue;
+		if ((s->mode & REDACT_EMAIL) && (c == '@' || starts_at(s, s->i, SLICE("%40"))) &&
+		    mask_email(s))
+			continue;
+		if (c == '\\') {
+			char e = at(s, s->i + 1);
+
+			s->escapes = s->escapes || e == 'u' || e == '/';
+			s->i += e == 'n' || e == 't' || e == 'r' ? 2 : 1; /* the word begins behind it */
+			continue;
+		}
 		if (c == '-') {
 			bool first = s->i == 0 || is_space(s->in.p[s->i - 1]);
 
 			if (first && s->command.p && mask_command_flag(s))
 				continue;
-			if (s->mode == REDACT_SECRETS && starts_at(s, s->i, SLICE("-----BEGIN ")) &&
+			if ((s->mode & REDACT_SECRETS) && starts_at(s, s->i, SLICE("-----BEGIN ")) &&
 			    mask_pem(s))
 				continue;
 		}
@@ -520,16 +553,24 @@ static void scan(struct scan *s)
 		buf_add(s->out, s->in.p + s->copied, s->in.n - s->copied);
 }
 
-size_t redact_changes(struct buf *out, struct slice in, enum redact_mode mode)
+size_t redact_changes(struct buf *out, struct slice in, unsigned mode)
 {
+	struct buf plain = {0};
+	size_t begun = out->n;
 	struct scan s = {.out = out, .in = in, .mode = mode};
 
 	if (in.n)
 		scan(&s);
+	if (s.escapes && escapes_undo(&plain, in)) { /* seldom: then it is searched again, as what it means */
+		out->n = begun;
+		s = (struct scan){.out = out, .in = buf_slice(&plain), .mode = mode};
+		scan(&s);
+	}
+	buf_release(&plain);
 	return s.masks;
 }
 
-size_t redact_text(struct buf *out, struct slice in, enum redact_mode mode)
+size_t redact_text(struct buf *out, struct slice in, unsigned mode)
 {
 	size_t masks = redact_changes(out, in, mode);
 
@@ -608,8 +649,7 @@ static bool mask_assignment(struct arena *a, struct slice arg, struct slice *ret
 	return true;
 }
 
-size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct slice *ret,
-                   enum redact_mode mode)
+size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct slice *ret, unsigned mode)
 {
 	struct buf b = {0};
 	size_t masks = 0;
@@ -648,4 +688,25 @@ size_t redact_argv(struct arena *a, const struct slice *argv, size_t n, struct s
 	}
 	buf_release(&b);
 	return masks;
+}
+
+bool redact_words(struct slice list, unsigned *ret, struct slice *ret_wrong)
+{
+	static const struct {
+		const char *word;
+		unsigned mode;
+	} words[] = {{"email", REDACT_EMAIL}, {"card", REDACT_CARD}};
+	unsigned mode = 0;
+
+	while (slice_cut(&list, ',', ret_wrong)) {
+		unsigned found = 0;
+
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			found |= slice_eq(*ret_wrong, slice_str(words[i].word)) ? words[i].mode : 0;
+		if (!found)
+			return false;
+		mode |= found;
+	}
+	*ret = mode;
+	return mode != 0;
 }

@@ -47,20 +47,55 @@ static const char *const harmless[] = {
     "partition", "cache", "host",         "first",        "last",   "special",
 };
 
-const struct secret_shape secret_shapes[] = {
-    {S("sk-ant-"), ALNUM | DASH, 16, "api_key"},
-    {S("sk-proj-"), ALNUM | DASH, 16, "api_key"},
-    {S("sk-or-"), ALNUM | DASH, 16, "api_key"},
-    {S("sk-"), ALNUM | DASH, 20, "api_key"},
-    {S("sk_live_"), ALNUM, 16, "api_key"},
-    {S("sk_test_"), ALNUM, 16, "api_key"},
-    {S("rk_live_"), ALNUM, 16, "api_key"},
+/* Secrets by shape, by their first byte. Providers and clouds, code hosts, package registries, chats,
+ * databases. */
+static const struct secret_shape digit_1_shapes[] = {
+    {S("1//0"), ALNUM | DASH, 30, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_a_shapes[] = {
     {S("AIza"), ALNUM | DASH, 30, "api_key"},
+    {S("AKIA"), UPPER | DIGIT, 16, "api_key"},
+    {S("ASIA"), UPPER | DIGIT, 16, "api_key"},
+    {S("ATATT3x"), ALNUM | DASH | BASE64, 40, "token"},
+    {S("ATCTT3x"), ALNUM | DASH | BASE64, 40, "token"},
+    {S("AGE-SECRET-KEY-1"), UPPER | DIGIT, 50, "private_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape c_shapes[] = {
+    {S("csk-"), ALNUM, 30, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape d_shapes[] = {
+    {S("discord.com/api/webhooks/"), ALNUM | DASH | BASE64, 60, "token"},
+    {S("dckr_pat_"), ALNUM | DASH, 20, "token"},
+    {S("dop_v1_"), ALNUM, 40, "token"},
+    {S("doo_v1_"), ALNUM, 40, "token"},
+    {S("dapi"), ALNUM, 32, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape e_shapes[] = {
+    {S("e2b_"), ALNUM, 30, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape f_shapes[] = {
+    {S("fw_"), ALNUM, 20, "api_key"},
+    {S("figd_"), ALNUM | DASH, 30, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_g_shapes[] = {
+    {S("GOCSPX-"), ALNUM | DASH, 20, "secret"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape g_shapes[] = {
     {S("gsk_"), ALNUM, 20, "api_key"},
-    {S("hf_"), ALNUM, 20, "api_key"},
-    {S("xai-"), ALNUM, 20, "api_key"},
-    {S("r8_"), ALNUM, 30, "api_key"},
-    {S("pplx-"), ALNUM, 30, "api_key"},
     {S("ghp_"), ALNUM, 30, "token"},
     {S("gho_"), ALNUM, 30, "token"},
     {S("ghu_"), ALNUM, 30, "token"},
@@ -68,23 +103,129 @@ const struct secret_shape secret_shapes[] = {
     {S("ghr_"), ALNUM, 30, "token"},
     {S("github_pat_"), ALNUM | DASH, 30, "token"},
     {S("glpat-"), ALNUM | DASH, 16, "token"},
-    {S("xoxb-"), ALNUM | DASH, 16, "token"},
-    {S("xoxp-"), ALNUM | DASH, 16, "token"},
-    {S("xoxa-"), ALNUM | DASH, 16, "token"},
-    {S("xoxs-"), ALNUM | DASH, 16, "token"},
-    {S("xapp-"), ALNUM | DASH, 16, "token"},
+    {S("glrt-"), ALNUM | DASH, 16, "token"},
+    {S("gldt-"), ALNUM | DASH, 16, "token"},
+    {S("glsa_"), ALNUM | DASH, 32, "token"},
+    {S("glc_"), ALNUM | BASE64, 40, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_h_shapes[] = {
+    {S("HRKU-"), ALNUM | DASH, 30, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape h_shapes[] = {
+    {S("hf_"), ALNUM, 20, "api_key"},
+    {S("hooks.slack.com/services/"), ALNUM | BASE64, 30, "token"},
+    {S("hvs."), ALNUM | DASH, 24, "token"},
+    {S("hvb."), ALNUM | DASH, 24, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape j_shapes[] = {
+    {S("jina_"), ALNUM | DASH, 40, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_l_shapes[] = {
+    {S("LTAI"), ALNUM, 16, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape l_shapes[] = {
+    {S("lsv2_"), ALNUM | DASH, 30, "api_key"},
+    {S("lin_api_"), ALNUM, 30, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_n_shapes[] = {
+    {S("NRAK-"), ALNUM, 20, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape n_shapes[] = {
+    {S("nvapi-"), ALNUM | DASH, 30, "api_key"},
     {S("npm_"), ALNUM, 30, "token"},
+    {S("ntn_"), ALNUM, 40, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape o_shapes[] = {
+    {S("ops_eyJ"), ALNUM | DASH, 100, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape p_shapes[] = {
+    {S("pplx-"), ALNUM, 30, "api_key"},
+    {S("pa-"), ALNUM | DASH, 40, "api_key"},
+    {S("pcsk_"), ALNUM | DASH, 30, "api_key"},
     {S("pypi-"), ALNUM | DASH, 50, "token"},
-    {S("AKIA"), UPPER | DIGIT, 16, "api_key"},
-    {S("ASIA"), UPPER | DIGIT, 16, "api_key"},
+    {S("pscale_pw_"), ALNUM | DASH | DOT, 30, "password"},
+    {S("pscale_tkn_"), ALNUM | DASH | DOT, 30, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape r_shapes[] = {
+    {S("rk_live_"), ALNUM, 16, "api_key"},
+    {S("rk_test_"), ALNUM, 16, "api_key"},
+    {S("r8_"), ALNUM, 30, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape upper_s_shapes[] = {
+    {S("SG."), ALNUM | DASH | DOT, 40, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape s_shapes[] = {
+    {S("sk-ant-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-proj-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-or-"), ALNUM | DASH, 16, "api_key"},
+    {S("sk-"), ALNUM | DASH, 20, "api_key"},
+    {S("sk_live_"), ALNUM, 16, "api_key"},
+    {S("sk_test_"), ALNUM, 16, "api_key"},
+    {S("sk_"), ALNUM, 40, "api_key"},
+    {S("shpat_"), ALNUM, 30, "token"},
+    {S("shpss_"), ALNUM, 30, "secret"},
+    {S("shpca_"), ALNUM, 30, "token"},
+    {S("sbp_"), ALNUM, 30, "token"},
+    {S("sb_secret_"), ALNUM | DASH, 20, "secret"},
+    {S("sntrys_"), ALNUM | DASH | BASE64, 40, "token"},
+    {S("sntryu_"), ALNUM, 40, "token"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape t_shapes[] = {
+    {S("tgp_v1_"), ALNUM | DASH, 30, "api_key"},
+    {S("tvly-"), ALNUM | DASH, 20, "api_key"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape w_shapes[] = {
+    {S("whsec_"), ALNUM | BASE64, 24, "secret"},
+    {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape x_shapes[] = {
+    {S("xai-"), ALNUM, 20, "api_key"},       {S("xoxb-"), ALNUM | DASH, 16, "token"},
+    {S("xoxp-"), ALNUM | DASH, 16, "token"}, {S("xoxa-"), ALNUM | DASH, 16, "token"},
+    {S("xoxs-"), ALNUM | DASH, 16, "token"}, {S("xoxe-"), ALNUM | DASH, 16, "token"},
+    {S("xapp-"), ALNUM | DASH, 16, "token"}, {{NULL, 0}, 0, 0, NULL},
+};
+
+static const struct secret_shape y_shapes[] = {
     {S("ya29."), ALNUM | DASH, 20, "token"},
     {{NULL, 0}, 0, 0, NULL},
 };
 
-/* The first bytes of the prefixes above, of a JWT and of "bearer". */
-const bool shape_begins[256] = {
-    ['A'] = true, ['B'] = true, ['b'] = true, ['e'] = true, ['g'] = true, ['h'] = true,
-    ['n'] = true, ['p'] = true, ['r'] = true, ['s'] = true, ['x'] = true, ['y'] = true,
+const struct secret_shape *const secret_shapes[256] = {
+    ['1'] = digit_1_shapes, ['A'] = upper_a_shapes, ['G'] = upper_g_shapes, ['H'] = upper_h_shapes,
+    ['L'] = upper_l_shapes, ['N'] = upper_n_shapes, ['S'] = upper_s_shapes, ['c'] = c_shapes,
+    ['d'] = d_shapes,       ['e'] = e_shapes,       ['f'] = f_shapes,       ['g'] = g_shapes,
+    ['h'] = h_shapes,       ['j'] = j_shapes,       ['l'] = l_shapes,       ['n'] = n_shapes,
+    ['o'] = o_shapes,       ['p'] = p_shapes,       ['r'] = r_shapes,       ['s'] = s_shapes,
+    ['t'] = t_shapes,       ['w'] = w_shapes,       ['x'] = x_shapes,       ['y'] = y_shapes,
 };
 
 const struct flag_rule flag_rules[] = {

@@ -54,9 +54,8 @@ struct secret_shape {
 	const char *label;
 };
 
-/* Whether a shape of the table, or any other that redact.c knows, can begin with this byte. */
-extern const bool shape_begins[256];
-extern const struct secret_shape secret_shapes[]; /* ends with an absent prefix */
+/* Those that begin with this byte, ending with an absent prefix; NULL: none does. */
+extern const struct secret_shape *const secret_shapes[256];
 
 /* Options that carry a secret, and only with these commands. */
 struct flag_rule {

@@ -129,6 +129,7 @@ const char *content_level_name(enum content_level level);
 struct span_conf {
 	uint8_t instance[16];
 	enum content_level content;
+	unsigned redact;               /* at CONTENT_REDACTED and below, bits of enum redact_mode (redact.h) */
 	const struct clock_map *clock; /* borrowed, outlives the assembler */
 	bool join_traces;              /* turns join the trace of an instrumented client (join.h) */
 	const uint8_t *link_key; /* 32 bytes of the store, copied (heads.h); NULL: random, of this run */

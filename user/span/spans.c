@@ -15,7 +15,7 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	sp->conf = *conf;
 	sp->ev = ev;
 	sp->ctx = ctx;
-	content_init(&sp->content, conf->content);
+	content_init(&sp->content, conf->content, conf->redact);
 	processes_init(&sp->processes);
 	heads_init(&sp->heads, (const struct chain_key *)conf->link_key);
 	TAILQ_INIT(&sp->lru);

@@ -37,6 +37,7 @@ struct tool {
 	struct slice arguments;                                         /* as the span shows them */
 	struct slice label;                                             /* the name, cleaned */
 	struct slice shown_id;                                          /* the call id, cleaned */
+	struct slice description;                                       /* as its definition has it, where shown */
 	struct slice strings[TOOL_STRINGS_MAX], bare[TOOL_STRINGS_MAX]; /* bare: without quoting */
 	size_t n_strings;
 	struct link arguments_link;
