@@ -17,6 +17,7 @@
 #include "emit.bpf.h"
 
 #define SMALL_MAX   512 /* payload of records that are put together in the thread's memory */
+#define GATHER_WORDS 20
 #define CALLS_DEPTH 4 /* TLS inside TLS inside TLS is the deepest that was ever heard of */
 
 enum call_what {
@@ -30,6 +31,7 @@ struct call {
 	__u64 stack; /* address behind the return address; of a stack that moves: how far from its upper end, negative */
 	__u64 tls, buf;
 	__u64 n_ptr; /* where an _ex call stores the number of bytes; 0: the return value is it */
+	__u64 n_slices, start; /* rustls: `buf` are so many slices, of which bytes from `start` on; 0: it is the bytes */
 	__u64 ts;
 	__u64 cookie;
 	__u32 dir;
@@ -59,7 +61,10 @@ struct thread_calls {
 	__u32 pad;
 	__u64 passed;  /* bytes of the call that returned last */
 	/* Memory that is the thread's own, unlike that of a processor, and larger than the stack. */
-	char line[REQUEST_LOOK]; /* a request line that is looked at */
+	union {
+		char line[REQUEST_LOOK]; /* a request line that is looked at */
+		__u64 gather[GATHER_WORDS]; /* then: of tls_rustls.bpf.c */
+	};
 	struct transfer transfer;
 	struct vector {          /* a call's buffers, one behind the other (plain.bpf.c) */
 		struct ev_data rec; /* the header of the next fragment */
@@ -95,6 +100,9 @@ struct {
 } no_calls SEC(".maps") __weak;
 
 const volatile bool has_task_storage __weak = false;
+
+/* Without cookies the library is not known, and returns are read at `ret` instructions only. */
+const volatile bool has_cookies __weak = false;
 
 static __always_inline struct thread_calls *thread_calls(void)
 {

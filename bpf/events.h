@@ -50,6 +50,7 @@ enum ev_lib {
 	EV_LIB_MBEDTLS = 19,
 	EV_LIB_WOLFSSL = 20,
 	EV_LIB_S2N = 21,
+	EV_LIB_RUSTLS = 22,
 	EV_LIB_SOCKET = 32, /* a socket without TLS */
 	EV_LIB_STDIO = 33,  /* standard input and output of a process that serves: two pipes, two sockets, or one */
 };

@@ -12,9 +12,6 @@
 #include "conns.bpf.h"
 #include "copy.bpf.h"
 
-/* Without cookies the library is not known, and returns are read at `ret` instructions only. */
-const volatile bool has_cookies __weak = false;
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LLM_NAMES_MAX);
@@ -87,14 +84,18 @@ static __always_inline bool resume(struct conn_state **c, const struct call *cal
 	return false;
 }
 
-/* Records the `n` bytes that a call has passed. */
-static __always_inline void emit_plaintext(struct thread_calls *t, const struct call *call, __u64 n, const bool loop)
+/*
+ * Begins to record the `n` bytes that a call has passed: as *ret, which whoever
+ * copies them then consumes.  NULL: they are not recorded.
+ */
+static __always_inline struct conn_state *begin_plaintext(struct thread_calls *t, const struct call *call, __u64 n,
+							  struct copy *ret)
 {
 	__u32 dir = call->dir & 1;
 	__u64 ts = dir == EV_DIR_WRITE ? call->ts : bpf_ktime_get_boot_ns();
 	struct conn_state *c = connection(call->tls, call->cookie, t->exec_ts, ts);
 	if (!c || (c->flags & EV_CONN_IGNORED && !resume(&c, call, n, ts)))
-		return;
+		return NULL;
 
 	__u16 flags = 0;
 	if (c->flags & EV_CONN_LATE)
@@ -106,7 +107,7 @@ static __always_inline void emit_plaintext(struct thread_calls *t, const struct 
 	if (c->kept & 1 << EV_DIR_READ)
 		deliver_begin(c, call->tls, EV_DIR_READ);
 	__u64 other = c->produced[dir ^ 1], moved = other - c->met[dir];
-	struct copy copy = {
+	*ret = (struct copy){
 	    .rec = {.head = {.type = EV_DATA, .ts = ts},
 		    .conn = conn_id(c, call->tls),
 		    .offset = c->produced[dir],
@@ -119,10 +120,26 @@ static __always_inline void emit_plaintext(struct thread_calls *t, const struct 
 	    .buf = call->buf,
 	    .left = n,
 	};
-	copy_call(t, c, &copy, loop);
+	return c;
+}
+
+static __always_inline void end_plaintext(struct conn_state *c, const struct copy *copy, __u32 dir, __u64 n)
+{
 	c->produced[dir] += n;
-	c->lost[dir] += copy.lost;
-	c->met[dir] = other;
+	c->lost[dir] += copy->lost;
+	c->met[dir] = copy->rec.other;
+}
+
+/* Records the `n` bytes that a call has passed. */
+static __always_inline void emit_plaintext(struct thread_calls *t, const struct call *call, __u64 n, const bool loop)
+{
+	struct copy copy;
+	struct conn_state *c = begin_plaintext(t, call, n, &copy);
+
+	if (!c)
+		return;
+	copy_call(t, c, &copy, loop);
+	end_plaintext(c, &copy, call->dir & 1, n);
 }
 
 /* The TLS object is no more, or carries nothing more. */

@@ -48,6 +48,7 @@ struct conn_state {
 	__u32 flags; /* enum ev_conn_flags */
 	__u32 kept;  /* bit 1 << dir: map "kept" may have the beginning of a lost call */
 	__u32 pad;
+	__u64 record; /* rustls: number of the TLS record that is written next */
 	struct socket_ends ends; /* family 0: not known */
 };
 

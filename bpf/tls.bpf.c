@@ -20,10 +20,8 @@
  * Returns come from a return probe, from probes on the function's `ret`
  * instructions (return_by_ret), or from the same session link as the entry.
  */
+#include "leave.bpf.h"
 #include "plaintext.bpf.h"
-
-/* The return programs sit on `ret` instructions: return probes would kill sandboxed programs on this host. */
-const volatile bool return_by_ret = false;
 
 NO_PROGRAMS(no_program);
 NO_PROGRAMS(no_session_program);
@@ -80,17 +78,6 @@ static __always_inline int on_return(struct pt_regs *ctx, __u64 stack, const boo
 		return 0;
 	emit_plaintext(t, call, n, loop);
 	return 0;
-}
-
-/* Where the stack pointer is after the return: it has still to come when the program sits on a `ret`. */
-static __always_inline __u64 stack_after_return(struct pt_regs *ctx)
-{
-	__u64 sp = PT_REGS_SP(ctx);
-
-	barrier_var(sp); /* read once, here: else clang reads from a moved context, which the verifier refuses */
-	if (!return_by_ret || (has_cookies && bpf_get_attach_cookie(ctx) & COOKIE_BEHIND_CALL))
-		return sp;
-	return sp + RETURN_ADDRESS_SIZE;
 }
 
 static __always_inline int on_entry_by_cookie(struct pt_regs *ctx, struct thread_calls *t, __u64 cookie)
@@ -263,6 +250,26 @@ int tls_clear(struct pt_regs *ctx)
 
 	if (c)
 		begin_generation(&f->proc, tls, c, c->lib, 0, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+/*
+ * int SSL_do_handshake(SSL *), where SSL_new is not known: called, many times,
+ * before the first byte passes.  An object that has passed bytes lies where a
+ * freed one lay.
+ */
+SEC("uprobe")
+int tls_handshake(struct pt_regs *ctx)
+{
+	NO_PRIVATE_STACK(ctx, no_program);
+	struct followed *f = follow_current();
+	__u64 tls = PT_REGS_PARM1(ctx);
+	struct conn_state *c = f ? conn_find(f->proc.tgid, tls) : NULL;
+
+	if (!f || (c && c->gen > f->exec_ts && !(c->flags & EV_CONN_FREED) && !(c->produced[0] | c->produced[1])))
+		return 0;
+	begin_generation(&f->proc, tls, c, has_cookies ? COOKIE_LIB(bpf_get_attach_cookie(ctx)) : EV_LIB_UNKNOWN, 0,
+			 bpf_ktime_get_boot_ns());
 	return 0;
 }
 

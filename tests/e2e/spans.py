@@ -9,6 +9,7 @@ Span, in order of start), truth (list of exchanges that are LLM calls), exchange
 (all), and the functions below.
 """
 import json
+import shlex
 import sys
 
 
@@ -81,8 +82,9 @@ def usage(t):
         if made is not None:
             r["gen_ai.usage.cache_creation.input_tokens"] = made
         return r
-    r = {"gen_ai.usage.input_tokens": u["prompt_tokens"], "gen_ai.usage.output_tokens": u["completion_tokens"]}
-    cached = (u.get("prompt_tokens_details") or {}).get("cached_tokens")
+    of = ("input_tokens", "output_tokens") if t["api"] == "responses" else ("prompt_tokens", "completion_tokens")
+    r = {"gen_ai.usage.input_tokens": u[of[0]], "gen_ai.usage.output_tokens": u[of[1]]}
+    cached = (u.get(of[0] + "_details") or {}).get("cached_tokens")
     if cached is not None:
         r["gen_ai.usage.cache_read.input_tokens"] = cached
     return r
@@ -214,14 +216,21 @@ def tools_match():
     return not bad
 
 
+def runs(arguments, command):
+    """Whether a shell is given the command: as it is, or quoted within a script of the agent's."""
+    return command in arguments or any("eval " + shlex.quote(command) in a for a in arguments)
+
+
 def shell_tools_match():
     """
-    The tools are the truth's, each that has a command with its shell below it by the evidence of argv, below that what the command
+    The tools are the truth's, each that has a command with its shell below it by the evidence of argv (where it is not
+    quoted beyond recognition), below that what the command
     started, and nothing else; it started with that shell and ended with the last process. What the agent runs of
     its own hangs on the turn.
     """
     bad = []
-    calls = {c["id"]: json.loads(c["arguments"]).get("command") for t in truth for c in t["tool_calls"] or []}
+    calls = {c["id"]: next((a[k] for k in ("command", "cmd") if k in a), None) for t in truth
+             for c in t["tool_calls"] or [] for a in [json.loads(c["arguments"])]}
     if sorted(calls) != sorted(s.get("gen_ai.tool.call.id") for s in tools):
         bad.append(f"tools {[s.get('gen_ai.tool.call.id') for s in tools]}, truth {list(calls)}")
     for s in tools:
@@ -231,9 +240,10 @@ def shell_tools_match():
         if not command:
             bad += [f"{p} is a stranger below {s}" for p in s.children if p in processes]
             continue
-        shells = [p for p in s.children if command in argv(p)]
+        shells = [p for p in s.children if runs(argv(p), command)]
         below = sorted(p.get("process.executable.name") for p in s.descendants() if p not in shells)
-        if len(shells) != 1 or shells[0].get("spantap.link.evidence") != "argv" or below != sorted(STARTS[command]):
+        said = "argv" if any(command in a for p in shells for a in argv(p)) else "only_open_tool"
+        if len(shells) != 1 or shells[0].get("spantap.link.evidence") != said or below != sorted(STARTS[command]):
             bad.append(f"{s}: {[argv(p) for p in s.descendants()]} below it")
             continue
         pid = shells[0].get("process.pid")
@@ -306,7 +316,7 @@ turns = [s for s in spans if s.get("gen_ai.operation.name") == "invoke_agent"]
 processes = [s for s in spans if "process.pid" in s.attrs and s not in turns]
 conversations = [s for s in spans if s.name.startswith("conversation")]
 exchanges = [json.loads(x) for x in open(sys.argv[2], encoding="utf-8")] if sys.argv[2] != "/dev/null" else []
-truth = [t for t in exchanges if t["api"] in ("chat", "messages")]
+truth = [t for t in exchanges if t["api"] in ("chat", "messages", "responses")]
 
 ok = True
 for e in sys.argv[3:]:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hostile code: site_choose() on text, .eh_frame and symbols that the input
- * makes up.  Byte 0: processor and library; bytes 1 to 27: address (2 bytes)
- * and size of each function; 28, 29: where .eh_frame_hdr is; the rest is what
- * memory holds from BASE on.
+ * makes up.  Byte 0: processor and library; then address (2 bytes) and size of
+ * each function, and 2 bytes: where .eh_frame_hdr is; the rest is what memory
+ * holds from BASE on.
  */
 #include <elf.h>
 #include <linux/types.h>

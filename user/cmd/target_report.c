@@ -43,6 +43,9 @@ static void add_site(struct buf *out, const struct target *t)
 		buf_addf(out, "not captured: %s", target_why_text((enum target_why)t->why_public));
 	else if (t->why_public == TARGET_WHY_RET_STEPPED)
 		buf_addf(out, "slow site: %s", target_why_text((enum target_why)t->why_public));
+	else if (t->located)
+		buf_addf(out, "found without symbols, by what its code refers to; %s site",
+		         target_is_slow(t) ? "slow" : "fast");
 	else if (t->internal)
 		buf_adds(out, "fast site in the function that SSL_write and SSL_write_ex share");
 	else if (target_is_slow(t))
@@ -118,6 +121,16 @@ static void add_function(struct buf *out, const struct target *t, int f)
 	buf_addc(out, '\n');
 }
 
+/* A library that is there, and why it is not probed. */
+static void add_refused(struct buf *out, const struct target *t)
+{
+	const char *name = target_refused_name(t);
+
+	if (name)
+		buf_addf(out, "  %s without symbols: refused, %s\n", name,
+		         target_why_text((enum target_why)t->why_refused));
+}
+
 void target_report(struct buf *out, const char *path, const struct target *t)
 {
 	add_path(out, path);
@@ -127,8 +140,10 @@ void target_report(struct buf *out, const char *path, const struct target *t)
 		return;
 	}
 	buf_addf(out, "  %s, build id %s\n", machine_name(t), t->build_id[0] ? t->build_id : "none");
+	add_refused(out, t);
 	if (!t->lib) {
-		buf_adds(out, "  no TLS library that is known\n");
+		if (!target_refused_name(t))
+			buf_adds(out, "  no TLS library that is known\n");
 		return;
 	}
 	buf_adds(out, "  ");
@@ -177,6 +192,9 @@ yyjson_mut_val *target_report_json(yyjson_mut_doc *d, const char *path, const st
 	add_text(d, o, "build_id", t->build_id);
 	add_text(d, o, "library", t->lib ? target_lib_name(t) : NULL);
 	add_text(d, o, "version", t->version);
+	yyjson_mut_obj_add_bool(d, o, "located", t->located);
+	add_text(d, o, "refused", target_refused_name(t));
+	add_text(d, o, "why_refused", target_why_text((enum target_why)t->why_refused));
 	yyjson_mut_obj_add_bool(d, o, "version_of_interface", t->interface);
 	yyjson_mut_obj_add_bool(d, o, "internal", t->internal);
 	add_text(d, o, "why_public", target_why_text((enum target_why)t->why_public));

@@ -847,7 +847,7 @@ int capture_run(const struct capture *cap)
 	}
 	if (!begin(&p, cap))
 		return EXIT_SPANTAP;
-	places_attach(p.attacher, exe);
+	places_attach(p.attacher, exe, cap->argv);
 	code = start_cmd(&p, cap);
 	if (code) {
 		finish(&p);

@@ -15,6 +15,7 @@
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "probe/attach.h"
+#include "probe/findings.h"
 
 #define INSPECT_MS      (INSPECT_SECONDS * 1000)
 #define INSPECT_LOOK_MS 20
@@ -152,47 +153,90 @@ static void place(struct plan *plan, struct loader_program program, bool at_retu
 	p->cookies[p->n++] = cookie;
 }
 
-/* Where a function returns: a return probe, or without them every place at which it does. */
-static int place_return(struct plan *plan, const struct loader *l, const struct target *t, int func, uint64_t cookie)
+/* Whether the return of a function is seen by a return probe. Those of Go would break it. */
+static bool by_return_probe(const struct loader *l, uint32_t lib)
 {
-	struct loader_program program = loader_return(l, t->lib, func);
+	return loader_caps(l) & LOADER_RETURN_PROBE && lib != EV_LIB_GO;
+}
 
-	if (program.fd < 0)
-		return 0;
-	if (loader_caps(l) & LOADER_RETURN_PROBE && t->lib != EV_LIB_GO) {
-		place(plan, program, true, t->offset[func], cookie);
-		return 0;
-	}
+/* Whether it can be told where a function returns, if anything sits there. */
+static bool tells_return(const struct loader *l, const struct target *t, int func)
+{
+	uint32_t lib = t->func_lib[func];
 	bool behind_call = t->ret_in_caller >> func & 1;
-	if (!t->n_ret[func] || (behind_call && !(loader_caps(l) & LOADER_COOKIES)))
-		return -EOPNOTSUPP;
+
+	return loader_return(l, lib, func).fd < 0 || by_return_probe(l, lib) ||
+	       (t->n_ret[func] && (!behind_call || loader_caps(l) & LOADER_COOKIES));
+}
+
+/* Where a function returns: a return probe, or without them every place at which it does. */
+static void place_return(struct plan *plan, const struct loader *l, const struct target *t, int func, uint64_t cookie)
+{
+	struct loader_program program = loader_return(l, t->func_lib[func], func);
+	bool behind_call = t->ret_in_caller >> func & 1;
+
+	if (by_return_probe(l, t->func_lib[func])) {
+		place(plan, program, true, t->offset[func], cookie);
+		return;
+	}
 	for (int i = 0; i < t->n_ret[func]; i++)
 		place(plan, program, false, t->ret_offset[func][i], cookie | (behind_call ? COOKIE_BEHIND_CALL : 0));
+}
+
+/*
+ * The probes of one library. A function that cannot be probed does not gate
+ * the others; only reads and writes together make sense of a stream.
+ */
+static int plan_library(struct plan *plan, const struct loader *l, const struct target *t, uint32_t lib, uint64_t attached)
+{
+	bool planned[TARGET_FUNCS];
+
+	for (int func = 0; func < TARGET_FUNCS; func++) {
+		planned[func] = t->offset[func] && t->func_lib[func] == lib;
+		if (!planned[func])
+			continue;
+		if (loader_entry(l, lib, func).fd < 0 && loader_return(l, lib, func).fd < 0)
+			return -ENOSYS;
+		planned[func] = tells_return(l, t, func);
+		if (!planned[func] && func <= TARGET_FLUSH)
+			return -EOPNOTSUPP;
+	}
+	/* The returns first: an entry without its return would be counted as a call that did not return. */
+	for (int func = 0; func < TARGET_FUNCS; func++)
+		if (planned[func])
+			place_return(plan, l, t, func, loader_cookie(func, lib, attached));
+	for (int func = 0; func < TARGET_FUNCS; func++)
+		if (planned[func])
+			place(plan, loader_entry(l, lib, func), false, t->offset[func], loader_cookie(func, lib, attached));
 	return 0;
 }
 
-/* A function that cannot be probed does not gate the others; only reads and writes together make sense of a stream. */
-static int attach(struct attacher *a, struct file *f, int fd, const struct target *t, uint64_t attached)
+/* The probes of all libraries: one that cannot be probed does not gate another one of the same file. */
+static int plan_all(struct plan *plan, const struct loader *l, const struct target *t, uint64_t attached)
 {
-	struct plan *plan = xcalloc(1, sizeof(*plan));
-	bool returns[TARGET_FUNCS];
-	char path[64];
+	uint64_t planned[4] = {0}; /* bit: enum ev_lib */
 	int err = 0;
 
 	if (!target_has_probes(t))
-		err = -EOPNOTSUPP;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	/* The returns first: an entry without its return would be counted as a call that did not return. */
+		return -EOPNOTSUPP;
 	for (int func = 0; func < TARGET_FUNCS; func++) {
-		int e = t->offset[func] ? place_return(plan, a->loader, t, func, loader_cookie(func, t->lib, attached)) : 0;
+		uint32_t lib = t->func_lib[func];
 
-		if (e && func <= TARGET_FLUSH)
-			err = e;
-		returns[func] = !e;
+		if (!t->offset[func] || planned[lib / 64] >> lib % 64 & 1)
+			continue;
+		planned[lib / 64] |= 1ull << lib % 64;
+		err = plan_library(plan, l, t, lib, attached) ?: err;
 	}
-	for (int func = 0; !err && func < TARGET_FUNCS; func++)
-		if (t->offset[func] && returns[func])
-			place(plan, loader_entry(a->loader, t->lib, func), false, t->offset[func], loader_cookie(func, t->lib, attached));
+	return plan->n ? 0 : err;
+}
+
+static int attach(struct attacher *a, struct file *f, int fd, const struct target *t, uint64_t attached)
+{
+	struct plan *plan = xcalloc(1, sizeof(*plan));
+	int err = plan_all(plan, a->loader, t, attached);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (size_t i = 0; !err && i < plan->n; i++) {
 		const struct placement *p = &plan->v[i];
 
@@ -213,6 +257,8 @@ static int attach(struct attacher *a, struct file *f, int fd, const struct targe
 
 const char *file_reason(const struct file *f)
 {
+	if (f->err == -ENOSYS)
+		return "this kernel is too old for its library (bpf_loop, Linux 5.17)";
 	if (f->err != -EOPNOTSUPP || !f->target)
 		return strerror(-f->err);
 	return target_has_probes(f->target) ? "it cannot be told where its functions return"
@@ -220,16 +266,22 @@ const char *file_reason(const struct file *f)
 }
 
 /* Asks what is in it, once in the life of the file. 0, or -errno: it is not known. */
-static int look_into(struct attacher *a, struct file *f, int fd)
+static int look_into(struct attacher *a, struct file *f, int fd, const struct stat *st)
 {
 	struct target t;
-	int err = inspect(a, fd, &t);
+	uint64_t begun = clock_boot_ns();
+	bool known = st->st_size >= FINDINGS_SIZE && findings_load(st, &t);
+	int err = known ? 0 : inspect(a, fd, &t);
 
 	a->stats.files++;
+	if (!known && !err && clock_boot_ns() - begun >= FINDINGS_WORTH_NS && st->st_size >= FINDINGS_SIZE)
+		findings_store(st, &t);
 	if (err) {
 		a->stats.unknown++;
 		return err;
 	}
+	f->refused = target_refused_name(&t);
+	f->why_refused = t.why_refused;
 	if (!t.err && t.lib) {
 		f->target = xmalloc(sizeof(t));
 		*f->target = t;
@@ -240,7 +292,8 @@ static int look_into(struct attacher *a, struct file *f, int fd)
 /* Whether a connection's beginning is seen before its first byte. */
 static bool sees_beginnings(const struct target *t)
 {
-	return t->offset[TARGET_NEW] || t->offset[TARGET_INIT] || t->offset[TARGET_BEGIN];
+	return t->offset[TARGET_NEW] || t->offset[TARGET_INIT] || t->offset[TARGET_BEGIN] ||
+	       t->offset[TARGET_HANDSHAKE];
 }
 
 /* Places the probes on a file that has a TLS library. */
@@ -302,7 +355,7 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, 
 	}
 	*ret = f;
 	if (!known)
-		f->err = look_into(a, f, fd);
+		f->err = look_into(a, f, fd, &st);
 	if (!f->target || f->on || f->err)
 		return f->err ? f->err : f->on;
 	return turn_on(a, f, fd, since);
@@ -319,7 +372,7 @@ void attacher_warm(struct attacher *a, const char *path)
 		struct file *f = files_add(&a->files, &st, path);
 
 		if (f)
-			f->err = look_into(a, f, fd);
+			f->err = look_into(a, f, fd, &st);
 	}
 	close(fd);
 }

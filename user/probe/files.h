@@ -28,6 +28,8 @@ struct file {
 	uint64_t dev, ino, mtime, size; /* as fstat(2) has them */
 	char *name;                     /* where a process first had it */
 	struct target *target;          /* NULL: there is nothing to probe in it */
+	const char *refused;            /* a library in it that is not probed; NULL: none */
+	uint32_t why_refused;           /* enum target_why */
 	int err;                        /* why there are no probes on it although there might be; -errno */
 	bool on;                        /* probes are on it */
 	uint64_t attached;              /* since when, boot ns; 0: since before its first use */

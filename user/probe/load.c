@@ -116,6 +116,10 @@ static void choose_programs(struct loader *l)
 	bpf_program__set_autoload(b->progs.on_prepare_exec, has_type("btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF));
 	bpf_program__set_autoload(b->progs.on_sock_send, sockets);
 	bpf_program__set_autoload(b->progs.on_sock_recv, sockets);
+	bpf_program__set_autoload(b->progs.rustls_send, loop);
+	bpf_program__set_autoload(b->progs.rustls_sent, loop);
+	bpf_program__set_autoload(b->progs.rustls_encrypt, loop);
+	bpf_program__set_autoload(b->progs.rustls_consume, loop);
 	bpf_map__set_autocreate(loop ? b->maps.calls_hash : b->maps.calls, false);
 }
 
@@ -310,6 +314,19 @@ static struct bpf_program *go_entry(const struct loader *l, int func)
 							     : NULL;
 }
 
+/* Its programs need bpf_loop. */
+static struct bpf_program *rustls_entry(const struct loader *l, int func)
+{
+	const struct spantap_bpf *b = l->bpf;
+
+	if (!(l->caps & LOADER_LOOP))
+		return NULL;
+	return func == TARGET_RUSTLS_SEND      ? b->progs.rustls_send
+	       : func == TARGET_RUSTLS_ENCRYPT ? b->progs.rustls_encrypt
+	       : func == TARGET_RUSTLS_CONSUME ? b->progs.rustls_consume
+					       : NULL;
+}
+
 struct loader_program loader_entry(const struct loader *l, uint32_t lib, int func)
 {
 	const struct spantap_bpf *b = l->bpf;
@@ -321,11 +338,13 @@ struct loader_program loader_entry(const struct loader *l, uint32_t lib, int fun
 	    [TARGET_INIT] = b->progs.tls_init,           [TARGET_FREE] = b->progs.tls_free,
 	    [TARGET_CTRL] = b->progs.tls_ctrl,           [TARGET_SNI] = b->progs.tls_sni,
 	    [TARGET_CLEAR] = b->progs.tls_clear,         [TARGET_BEGIN] = b->progs.tls_begin,
-	    [TARGET_BEGIN2] = b->progs.tls_begin,
+	    [TARGET_BEGIN2] = b->progs.tls_begin,        [TARGET_HANDSHAKE] = b->progs.tls_handshake,
 	};
 
 	if (lib == EV_LIB_GO)
 		return program(l, go_entry(l, func));
+	if (lib == EV_LIB_RUSTLS)
+		return program(l, rustls_entry(l, func));
 	if (is_call(func) && l->caps & LOADER_SESSION)
 		return program(l, b->progs.tls_session);
 	if (is_call(func) && l->caps & LOADER_LOOP)
@@ -339,10 +358,12 @@ struct loader_program loader_return(const struct loader *l, uint32_t lib, int fu
 
 	if (func == TARGET_NEW)
 		return program(l, b->progs.tls_new);
-	if (!is_call(func) || func == TARGET_WRITE_RECORD)
+	if (!is_call(func) || !target_returns((enum target_func)func))
 		return program(l, NULL);
 	if (lib == EV_LIB_GO)
 		return program(l, l->caps & LOADER_LOOP ? b->progs.go_leave : b->progs.go_leave_no_loop);
+	if (lib == EV_LIB_RUSTLS)
+		return program(l, l->caps & LOADER_LOOP ? b->progs.rustls_sent : NULL);
 	if (l->caps & LOADER_SESSION)
 		return program(l, NULL);
 	return program(l, l->caps & LOADER_LOOP ? b->progs.tls_leave : b->progs.tls_leave_no_loop);

@@ -75,11 +75,32 @@ static bool script_interpreter(const char *path, char *ret, size_t size)
 	return true;
 }
 
-void places_attach(struct attacher *a, const char *exe)
+/* What env(1) executes, NULL: this is not env, or not in a form that is understood. */
+static char *const *behind_env(char *const *argv)
+{
+	const char *base = strrchr(argv[0], '/');
+
+	if (strcmp(base ? base + 1 : argv[0], "env") != 0)
+		return NULL;
+	for (argv++; *argv; argv++) {
+		if (strcmp(*argv, "-u") == 0 || strcmp(*argv, "-C") == 0)
+			argv += argv[1] != NULL;
+		else if (**argv != '-' && !strchr(*argv, '='))
+			return argv;
+		else if (strncmp(*argv, "-S", 2) == 0 || strncmp(*argv, "--split-string", 14) == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+void places_attach(struct attacher *a, const char *exe, char *const *argv)
 {
 	char path[PATH_MAX], next[PATH_MAX], pattern[PATH_MAX + 32];
 
 	snprintf(path, sizeof(path), "%s", exe);
+	for (int depth = 0; depth < SCRIPT_DEPTH && (argv = behind_env(argv)); depth++)
+		if (procfs_find_program(*argv, next, sizeof(next)) == 0)
+			memcpy(path, next, sizeof(path));
 	for (int depth = 0; depth < SCRIPT_DEPTH && script_interpreter(path, next, sizeof(next)); depth++)
 		memcpy(path, next, sizeof(path));
 	attacher_path(a, path, 0);

@@ -12,10 +12,11 @@
 
 /*
  * Before CMD starts: attaches to its program `exe` (already found on the PATH;
- * through script interpreters) and to the libraries, for good, so that a short
- * command is covered from its first call.
+ * through script interpreters, and to what env(1) in `argv` executes) and to
+ * the libraries, for good, so that a short command is covered from its first
+ * call.
  */
-void places_attach(struct attacher *a, const char *exe);
+void places_attach(struct attacher *a, const char *exe, char *const *argv);
 
 /* Only inspects the libraries: probes come when a followed process maps one, and others pay nothing until
  * then. */

@@ -116,6 +116,21 @@ static void note_unsupported(struct known *k, const char *name)
 		k->unsupported[k->n_unsupported++] = xstrdup(base);
 }
 
+/* A library without symbols in a file that the process maps. */
+static void note_refused(struct known *k, const struct file *f)
+{
+	struct buf text = {0};
+
+	buf_addf(&text, "%s without symbols (%s)", f->refused, target_why_text((enum target_why)f->why_refused));
+	for (size_t i = 0; i < k->n_unsupported; i++)
+		if (strcmp(k->unsupported[i], buf_str(&text)) == 0)
+			goto out;
+	if (k->n_unsupported < UNSUPPORTED_MAX)
+		k->unsupported[k->n_unsupported++] = xstrdup(buf_str(&text));
+out:
+	buf_release(&text);
+}
+
 static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
 {
 	struct look *l = ctx;
@@ -124,10 +139,12 @@ static void on_mapped(void *ctx, pid_t pid, const struct procfs_mapping *m)
 	const struct file *f = files_mapped(l->files, &key);
 
 	(void)pid;
-	if (!f || !f->target) {
+	if (!f || !f->target)
 		note_unsupported(k, m->name);
+	if (f && f->refused)
+		note_refused(k, f);
+	if (!f || !f->target)
 		return;
-	}
 	for (size_t i = 0; i < k->n_libraries; i++)
 		if (memcmp(&k->libraries[i], &key, sizeof(key)) == 0)
 			return;
@@ -274,10 +291,12 @@ static void add_remedy(struct buf *out, const struct table *t, const struct know
 			return;
 		}
 	}
-	if (k->n_unsupported)
-		buf_addf(out, "it uses %s, to which spantap cannot listen: %s", k->unsupported[0],
-		         unsupported_find(k->unsupported[0])->why);
-	else if (k->n_libraries)
+	if (k->n_unsupported) {
+		const struct unsupported *u = unsupported_find(k->unsupported[0]); /* NULL: its name says why */
+
+		buf_addf(out, "it uses %s, to which spantap cannot listen%s%s", k->unsupported[0],
+		         u ? ": " : "", u ? u->why : "");
+	} else if (k->n_libraries)
 		buf_adds(out, "its TLS library is attached: the connection is idle, or not by this library");
 	else
 		buf_addf(out, "no TLS library that spantap knows is in it: see 'spantap doctor --exe %s'",

@@ -133,7 +133,7 @@ static void set_transport(struct spans *sp, struct span *s, const struct llm_cal
 	static const char *const libs[] = {
 	    [EV_LIB_OPENSSL] = "openssl", [EV_LIB_BORINGSSL] = "boringssl", [EV_LIB_GNUTLS] = "gnutls",
 	    [EV_LIB_GO] = "go crypto/tls", [EV_LIB_NSS] = "nss",            [EV_LIB_MBEDTLS] = "mbedtls",
-	    [EV_LIB_WOLFSSL] = "wolfssl", [EV_LIB_S2N] = "s2n",
+	    [EV_LIB_WOLFSSL] = "wolfssl", [EV_LIB_S2N] = "s2n",           [EV_LIB_RUSTLS] = "rustls",
 	};
 
 	span_set_str(s, ATTR_CALL_API, slice_str(call->api));

@@ -15,6 +15,7 @@
 #include "target/go.h"
 #include "target/image.h"
 #include "target/libs.h"
+#include "target/locate.h"
 #include "target/site.h"
 #include "target/target.h"
 #include "target/version.h"
@@ -117,6 +118,7 @@ static void choose(struct image *image, const struct tls_lib *lib, struct found 
 		return;
 	}
 	ret->lib = lib->lib;
+	memset(ret->func_lib, (int)lib->lib, sizeof(ret->func_lib));
 	if (lib->interface)
 		image_interface(image, lib->interface, ret->version, &ret->interface);
 	else if (lib->lib == EV_LIB_OPENSSL || lib->lib == EV_LIB_BORINGSSL)
@@ -151,9 +153,13 @@ void target_inspect(int fd, struct target *ret)
 		lib = library(&symbols, &found);
 	}
 	image_build_id(&image, ret->build_id);
-	if (lib)
+	if (lib) {
 		choose(&image, lib, found, ret);
-	else if (go)
+	} else if (go) {
 		to_offsets(&image, ret);
+	} else {
+		locate(&image, ret);
+		to_offsets(&image, ret);
+	}
 	image_release(&image);
 }

@@ -299,6 +299,7 @@ bool go_inspect(struct image *image, struct target *t)
 	if (!fs.any)
 		return false;
 	t->lib = EV_LIB_GO;
+	memset(t->func_lib, EV_LIB_GO, sizeof(t->func_lib));
 	read_version(image, t->version);
 	why = register_arguments(image, &table, t->version) ? place_all(t, &image->code, &fs)
 	                                                    : TARGET_WHY_STACK_ARGUMENTS;

@@ -14,7 +14,7 @@
 #define SEGMENTS_MAX    64
 #define NOTES_MAX       1024
 #define RELOCATIONS_MAX 4000000             /* node has 1,000; libssl 2,500, and is asked a few times */
-#define SEARCHED_MAX    (96u * 1024 * 1024) /* bytes of data: 0.05 s; node has 55 MiB of .rodata */
+#define SEARCHED_MAX    (256u * 1024 * 1024) /* bytes of data: 0.15 s; node has 55 MiB of .rodata */
 #define VERSIONS_MAX    256                 /* symbol versions: libssl has 8 */
 #define CHUNK           (256 * 1024)
 #define CHUNK_OVERLAP   64
@@ -123,9 +123,27 @@ bool image_addend(struct image *image, uint64_t addr, uint64_t *ret)
 	return true;
 }
 
+void image_each_relative(struct image *image, void (*fn)(void *ctx, uint64_t at, uint64_t to), void *ctx)
+{
+	uint32_t relative = image->code.machine == EM_AARCH64 ? R_AARCH64_RELATIVE : R_X86_64_RELATIVE;
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+
+	while ((scn = elf_nextscn(image->elf, scn)) && gelf_getshdr(scn, &sh)) {
+		Elf_Data *data = sh.sh_type == SHT_RELA && sh.sh_entsize ? elf_getdata(scn, NULL) : NULL;
+		size_t n = data ? data->d_size / sh.sh_entsize : 0;
+		GElf_Rela rela;
+
+		for (size_t i = 0; i < n && image->relocations && gelf_getrela(data, (int)i, &rela);
+		     i++, image->relocations--)
+			if (GELF_R_TYPE(rela.r_info) == relative)
+				fn(ctx, rela.r_offset, (uint64_t)rela.r_addend);
+	}
+}
+
 /* --- data --- */
 
-static bool take_bytes(struct image *image, uint64_t n)
+bool image_take(struct image *image, uint64_t n)
 {
 	if (n > image->bytes) {
 		image->bytes = 0;
@@ -166,10 +184,49 @@ static bool in_data(void *ctx, uint64_t addr)
 		if (!(sh.sh_flags & SHF_ALLOC) || !(sh.sh_flags & SHF_WRITE) || sh.sh_type == SHT_NOBITS ||
 		    sh.sh_type == SHT_DYNAMIC)
 			continue;
-		if (!take_bytes(image, sh.sh_size) || section_holds(image, &sh, addr))
+		if (!image_take(image, sh.sh_size) || section_holds(image, &sh, addr))
 			return true;
 	}
 	return false;
+}
+
+static size_t ranges(const struct image *image, bool (*is)(const GElf_Shdr *, const char *),
+                     struct image_range ret[IMAGE_RANGES_MAX])
+{
+	Elf_Scn *scn = NULL;
+	size_t names, n = 0;
+	GElf_Shdr sh;
+
+	if (elf_getshdrstrndx(image->elf, &names))
+		return 0;
+	while (n < IMAGE_RANGES_MAX && (scn = elf_nextscn(image->elf, scn)) && gelf_getshdr(scn, &sh)) {
+		const char *name = elf_strptr(image->elf, names, sh.sh_name);
+
+		if (name && sh.sh_type == SHT_PROGBITS && sh.sh_flags & SHF_ALLOC && is(&sh, name))
+			ret[n++] = (struct image_range){sh.sh_addr, sh.sh_size};
+	}
+	return n;
+}
+
+static bool is_constant(const GElf_Shdr *sh, const char *name)
+{
+	return !(sh->sh_flags & (SHF_WRITE | SHF_EXECINSTR)) && strncmp(name, ".eh_frame", 9) != 0 &&
+	       strcmp(name, ".gcc_except_table") != 0;
+}
+
+static bool is_pointers(const GElf_Shdr *sh, const char *name)
+{
+	return sh->sh_flags & SHF_WRITE && strncmp(name, ".data.rel.ro", 12) == 0;
+}
+
+size_t image_constants(const struct image *image, struct image_range ret[IMAGE_RANGES_MAX])
+{
+	return ranges(image, is_constant, ret);
+}
+
+size_t image_pointers(const struct image *image, struct image_range ret[IMAGE_RANGES_MAX])
+{
+	return ranges(image, is_pointers, ret);
 }
 
 /* --- version --- */
@@ -208,7 +265,7 @@ static bool section_version(struct image *image, const GElf_Shdr *sh, char ret[1
 		size_t want = sh->sh_size - at < CHUNK ? sh->sh_size - at : CHUNK;
 		long n = pread(image->fd, chunk, want, (off_t)(sh->sh_offset + at));
 
-		if (n <= 0 || !take_bytes(image, (uint64_t)n))
+		if (n <= 0 || !image_take(image, (uint64_t)n))
 			break;
 		found = version_in_text(chunk, (size_t)n, ret);
 	}

@@ -26,6 +26,21 @@ struct image {
 int image_init(struct image *image, int fd);
 void image_release(struct image *image);
 
+/* Data that is only read: where constants lie. */
+struct image_range {
+	uint64_t addr, size;
+};
+
+#define IMAGE_RANGES_MAX 16
+
+size_t image_constants(const struct image *image, struct image_range ret[IMAGE_RANGES_MAX]);
+/* Data that pointers lie in: read only once they have been filled in (.data.rel.ro). */
+size_t image_pointers(const struct image *image, struct image_range ret[IMAGE_RANGES_MAX]);
+/* Calls fn for each place that gets an address of the file itself by a relocation that says it (RELA). */
+void image_each_relative(struct image *image, void (*fn)(void *ctx, uint64_t at, uint64_t to), void *ctx);
+/* Takes n bytes off the limit of what may be searched; false: it is reached. */
+bool image_take(struct image *image, uint64_t n);
+
 /* File offset of an address in an executable segment, 0 when there is none. */
 uint64_t image_offset(const struct image *image, uint64_t addr);
 /* What the loader adds to the load address, and writes to `addr`; false: no relocation does. */

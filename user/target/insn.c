@@ -14,6 +14,23 @@ const struct insn_machine *insn_machine(uint16_t machine)
 	return NULL;
 }
 
+bool insn_wants(const struct insn_wanted *wanted, uint64_t addr)
+{
+	size_t low = 0, high = wanted->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (wanted->v[middle] == addr)
+			return true;
+		if (wanted->v[middle] < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 bool decoder_init(struct decoder *d, uint16_t machine)
 {
 	*d = (struct decoder){.m = insn_machine(machine), .left = INSN_TOTAL};
@@ -46,7 +63,7 @@ static bool pass_unknown(struct decoder *d, const uint8_t **p, size_t *left, uin
 
 bool decoder_next(struct decoder *d, const uint8_t **p, size_t *left, uint64_t *at, struct insn *ret)
 {
-	*ret = (struct insn){.at = *at, .moved = {-1, -1}, .load = -1};
+	*ret = (struct insn){.at = *at, .moved = {-1, -1}, .load = -1, .constant = -1, .added = -1, .field = -1};
 	if (d->left == 0 || *left == 0)
 		return false;
 	d->left--;

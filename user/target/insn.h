@@ -32,13 +32,32 @@ struct insn {
 	uint8_t size;
 	uint8_t kind;    /* enum insn_kind */
 	bool simulated;  /* a uprobe there costs one trap */
+	bool stores;     /* to memory behind a register that is neither stack nor frame pointer */
 	bool frame;      /* changes the stack pointer, or where the return address is */
 	uint8_t writes;  /* bit i: the register of argument i */
+	uint8_t reads;   /* the same */
 	int8_t moved[2]; /* a plain move of argument [1] to argument [0]; -1: none */
 	uint64_t page;   /* arm64 adrp: what it loads */
 	int32_t load;    /* arm64 ldr of 64 bits: the offset from its base register; -1: none */
+	int32_t field;   /* x86-64: offset of the memory that it uses behind another register than rsp, rip; -1 */
+	int8_t constant; /* the argument that gets `value`; -1: none */
+	int8_t added;    /* arm64: the argument to which `value` is added; -1: none */
+	uint64_t value;
 	char name[8];
 };
+
+/* Addresses that are looked for, in order. */
+struct insn_wanted {
+	const uint64_t *v;
+	size_t n;
+};
+
+/* The instruction at `at` forms the address `to`. */
+struct insn_ref {
+	uint64_t at, to;
+};
+
+bool insn_wants(const struct insn_wanted *wanted, uint64_t addr);
 
 struct insn_machine {
 	uint16_t machine;
@@ -57,10 +76,25 @@ struct insn_machine {
 	 * INSN_MENTION bytes may be read from each.
 	 */
 	size_t (*mention)(const uint8_t *p, size_t n, uint64_t at, uint64_t to);
+	/*
+	 * The first of n places from p on, which lies at address `at`, where an
+	 * instruction ends that forms one of the wanted addresses (which are in
+	 * order): its own address and that one.  n: none.
+	 */
+	size_t (*refers)(const uint8_t *p, size_t n, uint64_t at, const struct insn_wanted *wanted,
+	                 struct insn_ref *ret);
+	/*
+	 * Whether a function may begin at p, `before` bytes behind what is known;
+	 * whether what is there, n bytes, lies between functions.
+	 */
+	bool (*begins)(const uint8_t *p, size_t before, size_t n);
+	bool (*padding)(const uint8_t *p, size_t n);
+	uint8_t aligned; /* functions are */
 	bool fixed; /* instructions have one size, and lie at multiples of it */
 };
 
 #define INSN_MENTION 8
+#define INSN_REFERS  64 /* bytes over which one reference may be spread */
 
 extern const struct insn_machine insn_x86_64, insn_arm64;
 

@@ -88,6 +88,9 @@ static void registers(csh cs, const cs_insn *i, struct insn *ret)
 		ret->frame = true;
 		return;
 	}
+	for (uint8_t k = 0; k < n_read; k++)
+		if (argument(read[k]) >= 0)
+			ret->reads |= (uint8_t)(1u << argument(read[k]));
 	for (uint8_t k = 0; k < n_written; k++) {
 		int a = argument(written[k]);
 
@@ -107,6 +110,29 @@ static void registers(csh cs, const cs_insn *i, struct insn *ret)
 	}
 }
 
+/* mov w0, #1; mov w0, wzr; adrp x0, page; add x0, x0, #1 */
+static void constant(uint32_t w, uint64_t at, struct insn *ret)
+{
+	unsigned to = w & 31, from = w >> 5 & 31;
+
+	if (to >= INSN_ARGS)
+		return;
+	if ((w & 0x7f800000) == 0x52800000)
+		ret->value = (uint64_t)(w >> 5 & 0xffff) << 16 * (w >> 21 & 3);
+	else if ((w & 0x7fffffe0) == 0x2a1f03e0)
+		ret->value = 0;
+	else if ((w & 0x9f000000) == 0x90000000)
+		ret->value = page_of(w, at);
+	else if ((w & 0xffc00000) == 0x91000000 && to == from)
+		ret->added = (int8_t)to;
+	else
+		return;
+	if (ret->added >= 0)
+		ret->value = w >> 10 & 0xfff;
+	else
+		ret->constant = (int8_t)to;
+}
+
 #define HINT_MASK 0xfffff01f
 #define HINT      0xd503201f
 
@@ -120,6 +146,10 @@ static bool describe(csh cs, const cs_insn *i, struct insn *ret)
 	if ((w & 0xff000000) == 0xd6000000) /* eret, drps */
 		return false;
 	registers(cs, i, ret);
+	constant(w, ret->at, ret);
+	/* str, stp of 64 bits */
+	ret->stores = ((w & 0xffc00000) == 0xf9000000 || (w & 0xffc00000) == 0xa9000000) &&
+	              (w >> 5 & 31) != 31 && (w >> 5 & 31) != 29;
 	ret->simulated = (w & 0x1f000000) == 0x10000000; /* adr, adrp */
 	if ((w & 0x9f000000) == 0x90000000)
 		ret->page = page_of(w, ret->at);
@@ -179,6 +209,52 @@ static size_t mention(const uint8_t *p, size_t n, uint64_t at, uint64_t to)
 	return n;
 }
 
+/* adrp, and an add to its register some instructions behind it. */
+static size_t refers(const uint8_t *p, size_t n, uint64_t at, const struct insn_wanted *wanted,
+                     struct insn_ref *ret)
+{
+	uint64_t low = wanted->v[0] & ~0xfffull, high = wanted->v[wanted->n - 1];
+
+	for (size_t i = -at & 3; i + 4 <= n; i += 4) {
+		uint32_t w = word(p + i);
+		uint64_t page = page_of(w, at + i);
+
+		if ((w & 0x9f000000) != 0x90000000 || page < low || page > high)
+			continue;
+		for (size_t k = i + 4; k + 4 <= n && k < i + INSN_REFERS; k += 4) {
+			uint32_t add = word(p + k);
+
+			if ((add & 0xffc00000) != 0x91000000 || (add >> 5 & 31) != (w & 31))
+				continue;
+			ret->at = at + i;
+			ret->to = page + (add >> 10 & 0xfff);
+			if (insn_wants(wanted, ret->to))
+				return i;
+			break;
+		}
+	}
+	return n;
+}
+
+/* nop, udf #0 */
+static bool padding(const uint8_t *p, size_t n)
+{
+	return n >= 4 && (word(p) == 0xd503201f || word(p) == 0);
+}
+
+/* stp …, …, [sp, #-…]!, or sub sp, sp, #…: both may stand in the middle too, but not behind what never goes on. */
+static bool begins(const uint8_t *p, size_t before, size_t n)
+{
+	struct insn last = {.at = 0};
+
+	if (n < 4 || before < 4)
+		return false;
+	bool frame = (word(p) & 0xffe003e0) == 0xa9a003e0 || (word(p) & 0xffc003ff) == 0xd10003ff;
+	return frame && (padding(p - 4, 4) || (branch(word(p - 4), &last) &&
+	                                       (last.kind == INSN_RET || last.kind == INSN_JUMP ||
+	                                        last.kind == INSN_JUMP_MEMORY)));
+}
+
 const struct insn_machine insn_arm64 = {
     .machine = EM_AARCH64,
     .arch = CS_ARCH_ARM64,
@@ -187,5 +263,9 @@ const struct insn_machine insn_arm64 = {
     .describe = describe,
     .unknown = unknown,
     .mention = mention,
+    .refers = refers,
+    .begins = begins,
+    .padding = padding,
+    .aligned = 4,
     .fixed = true,
 };

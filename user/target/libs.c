@@ -4,6 +4,7 @@
 
 #include "../../bpf/events.h"
 #include "target/libs.h"
+#include "target/locate.h"
 #include "target/nss.h"
 
 #define PLAIN                                                                                                \
@@ -100,18 +101,43 @@ const struct tls_lib tls_libs[] = {
     {.name = NULL},
 };
 
+static const char *located_name(const struct target *t, enum target_func f)
+{
+	for (size_t r = 0; locators[r]; r++)
+		if (locators[r]->lib == t->func_lib[f])
+			return locators[r]->symbols[f];
+	return NULL;
+}
+
 const char *target_func_name(const struct target *t, enum target_func f)
 {
+	if (t->located)
+		return located_name(t, f);
 	for (size_t l = 0; tls_libs[l].name; l++)
 		if (tls_libs[l].lib == t->lib && tls_libs[l].symbols[f])
 			return tls_libs[l].symbols[f];
 	return NULL;
 }
 
+static const char *locator_name(uint32_t lib)
+{
+	for (size_t r = 0; locators[r]; r++)
+		if (locators[r]->lib == lib)
+			return locators[r]->name;
+	return NULL;
+}
+
 const char *target_lib_name(const struct target *t)
 {
+	if (t->located)
+		return locator_name(t->lib);
 	for (size_t l = 0; tls_libs[l].name; l++)
 		if (tls_libs[l].lib == t->lib && t->lib != EV_LIB_BORINGSSL)
 			return tls_libs[l].name;
 	return t->offset[TARGET_SNI] ? "BoringSSL" : "BoringSSL or an old OpenSSL";
+}
+
+const char *target_refused_name(const struct target *t)
+{
+	return t->why_refused ? locator_name(t->refused) : NULL;
 }

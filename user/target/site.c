@@ -252,7 +252,11 @@ static unsigned arguments(int f)
 	case TARGET_CTRL:
 		return 4;
 	case TARGET_SNI:
+	case TARGET_RUSTLS_SEND:
+	case TARGET_RUSTLS_CONSUME:
 		return 2;
+	case TARGET_RUSTLS_ENCRYPT:
+		return 3;
 	default:
 		return f < TARGET_FLUSH ? 3 : 1;
 	}

@@ -15,17 +15,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What to listen to; each has its program in bpf/tls.bpf.c, those of Go in bpf/tls_go.bpf.c. */
+/* What to listen to; each has its program in bpf/tls.bpf.c, those of Go in bpf/tls_go.bpf.c, of rustls in
+   bpf/tls_rustls.bpf.c. */
 enum target_func {
 	TARGET_WRITE,     /* (tls, buf, num): the return value is the number of bytes */
 	TARGET_WRITE_EX,  /* (tls, buf, num, *n) */
 	TARGET_WRITE_EX2, /* (tls, buf, num, flags, *n) */
 	TARGET_WRITE2,    /* as TARGET_WRITE: some libraries have two */
 	TARGET_WRITE_RECORD, /* Go: (tls, type, buf, num), entry only: what it does not pass ends the connection */
+	TARGET_RUSTLS_SEND,    /* (state, chunks, …): the return value is the number of bytes; tls_rustls.bpf.c */
+	TARGET_RUSTLS_ENCRYPT, /* (place for the result, state, message), entry only */
 	TARGET_READ,
 	TARGET_READ_EX,
 	TARGET_READ2,
 	TARGET_READ_FLAGS, /* (tls, buf, num, flags): with flag 2, PR_MSG_PEEK, it takes nothing */
+	TARGET_RUSTLS_CONSUME, /* (reader, n), entry only */
 	TARGET_FLUSH, /* (tls): writes what earlier writes have left, and may call them for it */
 	TARGET_INIT,  /* (*tls): makes an object, the return value is 0 */
 	TARGET_NEW,   /* the return value is the object */
@@ -36,6 +40,8 @@ enum target_func {
 	TARGET_CLEAR,  /* (tls), entry only: the object will carry another connection */
 	TARGET_BEGIN,  /* (tls), entry only: from here on it carries a connection */
 	TARGET_BEGIN2, /* the same of servers */
+	TARGET_HANDSHAKE, /* (tls), entry only: an object that is new, or has passed plaintext, carries another
+	                     connection */
 	TARGET_FUNCS
 };
 
@@ -80,6 +86,11 @@ enum target_why {
 	TARGET_WHY_STACK_ARGUMENTS,
 	TARGET_WHY_NO_PROLOGUE,
 	TARGET_WHY_NO_METHODS,
+	/* a library without symbols is there, but … */
+	TARGET_WHY_NOT_FOUND,
+	TARGET_WHY_SEVERAL,
+	TARGET_WHY_ANOTHER,
+	TARGET_WHY_LAYOUT,
 	TARGET_WHYS
 };
 
@@ -98,6 +109,12 @@ struct target {
 	uint32_t nested; /* bit 1 << enum target_func: it may call another probed one of the same direction:
 	                    one call, two hits */
 	char insn[TARGET_FUNCS][8]; /* mnemonic of the instruction under the probe */
+	uint8_t func_lib[TARGET_FUNCS]; /* enum ev_lib: a program may carry several; `lib` is the first */
+
+	/* There were no symbols: the functions were found by what they refer to (locate.h). */
+	uint32_t located;
+	uint32_t refused;     /* enum ev_lib: a library that is in the file, but its functions were not found */
+	uint32_t why_refused; /* enum target_why; NONE: no library was refused */
 
 	/*
 	 * Where a function that was entered at `offset` returns: file offsets of
@@ -121,13 +138,15 @@ void target_inspect(int fd, struct target *ret);
 const char *target_why_text(enum target_why why);
 /* Of a file that has one. */
 const char *target_lib_name(const struct target *t);
+const char *target_refused_name(const struct target *t); /* NULL: none was refused */
 /* The symbol of a function in this library, NULL: it has none. */
 const char *target_func_name(const struct target *t, enum target_func f);
 
 /* Whether the return of a function tells what passed; the others are entry only. */
 static inline bool target_returns(enum target_func f)
 {
-	return f <= TARGET_NEW && f != TARGET_WRITE_RECORD;
+	return f <= TARGET_NEW && f != TARGET_WRITE_RECORD && f != TARGET_RUSTLS_ENCRYPT &&
+	       f != TARGET_RUSTLS_CONSUME;
 }
 
 /* Whether all reads and writes can be followed without return probes. */
@@ -153,8 +172,11 @@ static inline bool target_has_probes(const struct target *t)
 static inline bool target_is_slow(const struct target *t)
 {
 	uint32_t plain = 1u << TARGET_WRITE | 1u << TARGET_READ;
+	uint32_t rust = 1u << TARGET_RUSTLS_SEND | 1u << TARGET_RUSTLS_ENCRYPT | 1u << TARGET_RUSTLS_CONSUME;
 
-	return t->slow & (t->offset[TARGET_WRITE] ? plain : (1u << TARGET_FLUSH) - 1);
+	if (t->offset[TARGET_WRITE])
+		return t->slow & (plain | rust);
+	return t->slow & ((1u << TARGET_FLUSH) - 1);
 }
 
 #endif

@@ -27,6 +27,10 @@ static const char *const texts[TARGET_WHYS] = {
         "built by a Go that passes arguments on the stack: before 1.17, on arm64 1.18",
     [TARGET_WHY_NO_PROLOGUE] = "crypto/tls does not begin as Go's compiler lets functions begin",
     [TARGET_WHY_NO_METHODS] = "the table of its methods was not found, or is not the only one",
+    [TARGET_WHY_NOT_FOUND] = "its functions were not recognised",
+    [TARGET_WHY_SEVERAL] = "several functions look like one of its functions",
+    [TARGET_WHY_ANOTHER] = "functions of the same form were found of another library",
+    [TARGET_WHY_LAYOUT] = "its objects have another form than is known",
 };
 
 const char *target_why_text(enum target_why why)
