@@ -87,6 +87,10 @@ def usage(t):
     cached = (u.get(of[0] + "_details") or {}).get("cached_tokens")
     if cached is not None:
         r["gen_ai.usage.cache_read.input_tokens"] = cached
+    for kind, key in zip(("input", "output"), of):
+        audio = (u.get(key + "_details") or {}).get("audio_tokens")
+        if audio is not None:
+            r[f"gen_ai.usage.audio.{kind}_tokens"] = audio
     return r
 
 
