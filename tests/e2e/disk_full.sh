@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 mkdir "$T/disk"
-mount -t tmpfs -o size=6m,mode=755 none "$T/disk" || skip "cannot mount a tmpfs"
+mount -t tmpfs -o size=24m,mode=755 none "$T/disk" || skip "cannot mount a tmpfs"
 trap 'umount -l "$T/disk"; cleanup' EXIT
 S=$T/disk/store
 
