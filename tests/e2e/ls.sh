@@ -13,8 +13,8 @@ for words in 'walk the dog' 'feed the cat'; do
 		--prompt "$words" >"$T/answer" || fail "run"
 done
 cp "$(readlink -f "$PY")" "$T/walker"
-before=$(date +%Y-%m-%dT%H:%M:%S)
 sleep 1.1
+before=$(date +%Y-%m-%dT%H:%M:%S)
 "$SPANTAP" run --store "$S" -o "$T/tree" -- "$T/walker" tests/fixtures/client_steps.py 'chat:the dog again' >"$T/answer" || fail "run"
 "$SPANTAP" run --store "$S" -o "$T/tree" -- "$T/walker" tests/fixtures/client_steps.py 'chat:[[script:error-429]] now' >"$T/answer" 2>&1 || :
 
