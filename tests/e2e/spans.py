@@ -227,10 +227,9 @@ def runs(arguments, command):
 
 def shell_tools_match():
     """
-    The tools are the truth's, each that has a command with its shell below it by the evidence of argv (where it is not
-    quoted beyond recognition), below that what the command
-    started, and nothing else; it started with that shell and ended with the last process. What the agent runs of
-    its own hangs on the turn.
+    The tools are the truth's, each that has a command with its shell below it by the evidence of argv, below that
+    what the command started, and nothing else; it started with that shell and ended with the last process. What the
+    agent runs of its own hangs on the turn.
     """
     bad = []
     calls = {c["id"]: next((a[k] for k in ("command", "cmd") if k in a), None) for t in truth
@@ -246,8 +245,7 @@ def shell_tools_match():
             continue
         shells = [p for p in s.children if runs(argv(p), command)]
         below = sorted(p.get("process.executable.name") for p in s.descendants() if p not in shells)
-        said = "argv" if any(command in a for p in shells for a in argv(p)) else "only_open_tool"
-        if len(shells) != 1 or shells[0].get("spantap.link.evidence") != said or below != sorted(STARTS[command]):
+        if len(shells) != 1 or shells[0].get("spantap.link.evidence") != "argv" or below != sorted(STARTS[command]):
             bad.append(f"{s}: {[argv(p) for p in s.descendants()]} below it")
             continue
         pid = shells[0].get("process.pid")
