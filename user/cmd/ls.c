@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <yyjson.h>
 
 #include "base/clock.h"
@@ -40,18 +39,6 @@ struct chooser {
 	bool host_found;
 	double usd;
 };
-
-static void add_time(struct buf *b, uint64_t wall_ns)
-{
-	time_t t = (time_t)(wall_ns / 1000000000);
-	struct tm tm;
-	char s[32];
-
-	if (wall_ns && localtime_r(&t, &tm) && strftime(s, sizeof(s), "%m-%d %H:%M", &tm))
-		buf_adds(b, s);
-	else
-		buf_addc(b, '?');
-}
 
 static const char *state(const struct store_conversation *c)
 {
@@ -148,7 +135,7 @@ static void add_cell(struct buf *b, int column, const struct store_conversation 
 		text_hex(b, c->trace, 4);
 		break;
 	case COL_START:
-		add_time(b, c->start_wall);
+		table_time(b, c->start_wall);
 		break;
 	case COL_TIME:
 		table_duration(b, c->duration);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "cmd/cmd.h"
@@ -20,18 +19,6 @@ struct search_options {
 	struct buf query;
 };
 
-static void add_time(struct buf *b, uint64_t wall_ns)
-{
-	time_t t = (time_t)(wall_ns / 1000000000);
-	struct tm tm;
-	char s[32];
-
-	if (wall_ns && localtime_r(&t, &tm) && strftime(s, sizeof(s), "%m-%d %H:%M", &tm))
-		buf_adds(b, s);
-	else
-		buf_addc(b, '?');
-}
-
 /* ID, when, which call, and the words around it on what is left of the line. */
 static void add_human(struct buf *out, const struct store_hit *h)
 {
@@ -41,7 +28,7 @@ static void add_human(struct buf *out, const struct store_hit *h)
 	text_hex(&cell, h->trace, 4);
 	table_cell(out, buf_slice(&cell), 8, false);
 	buf_clear(&cell);
-	add_time(&cell, h->start_wall);
+	table_time(&cell, h->start_wall);
 	table_cell(out, buf_slice(&cell), 11, false);
 	buf_clear(&cell);
 	if (h->call)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <time.h>
+
 #include <math.h>
 
 #include "base/text.h"
@@ -60,4 +62,16 @@ void table_latency(struct buf *out, double ns)
 		buf_addf(out, "%.2fs", ns / 1e9);
 	else
 		table_duration(out, (uint64_t)ns);
+}
+
+void table_time(struct buf *out, uint64_t wall_ns)
+{
+	time_t t = (time_t)(wall_ns / 1000000000);
+	struct tm tm;
+	char s[32];
+
+	if (wall_ns && localtime_r(&t, &tm) && strftime(s, sizeof(s), "%m-%d %H:%M", &tm))
+		buf_adds(out, s);
+	else
+		buf_addc(out, '?');
 }

@@ -19,5 +19,7 @@ void table_duration(struct buf *out, uint64_t ns);
 
 /* Six columns at most, down to microseconds: 850us, 12ms, 1.25s, 75.0s, 12m05; "?" for NAN. */
 void table_latency(struct buf *out, double ns);
+/* Eleven columns: "11-25 14:30", local time; "?" for 0. */
+void table_time(struct buf *out, uint64_t wall_ns);
 
 #endif

@@ -105,17 +105,16 @@ static void add_str(struct writer *w, yyjson_mut_val *obj, const char *key, stru
 		add(w, obj, key, str(w, text));
 }
 
-/* Length and keyed hash, instead of the text. */
-static void add_shape(struct writer *w, yyjson_mut_val *obj, struct slice text)
+void content_shape(const struct content *c, yyjson_mut_doc *doc, yyjson_mut_val *obj, struct slice text)
 {
 	unsigned char h[crypto_generichash_BYTES_MIN];
 	struct buf b = {0};
 
-	crypto_generichash(h, sizeof(h), (const unsigned char *)(text.p ? text.p : ""), text.n, w->c->key,
-	                   sizeof(w->c->key));
+	crypto_generichash(h, sizeof(h), (const unsigned char *)(text.p ? text.p : ""), text.n, c->key,
+	                   sizeof(c->key));
 	text_hex(&b, h, 8);
-	add(w, obj, "length", yyjson_mut_uint(w->doc, text.n));
-	add(w, obj, "hash", yyjson_mut_strncpy(w->doc, b.p, b.n));
+	yyjson_mut_obj_add_uint(doc, obj, "length", text.n);
+	yyjson_mut_obj_add_strncpy(doc, obj, "hash", b.p, b.n);
 	buf_release(&b);
 }
 
@@ -123,7 +122,7 @@ static yyjson_mut_val *shape_of(struct writer *w, struct slice text)
 {
 	yyjson_mut_val *obj = yyjson_mut_obj(w->doc);
 
-	add_shape(w, obj, text);
+	content_shape(w->c, w->doc, obj, text);
 	return obj;
 }
 
@@ -132,7 +131,7 @@ static void add_text(struct writer *w, yyjson_mut_val *obj, const char *key, str
 {
 	if (w->shape) {
 		add(w, obj, key, yyjson_mut_str(w->doc, "[withheld]"));
-		add_shape(w, obj, text);
+		content_shape(w->c, w->doc, obj, text);
 	} else {
 		add(w, obj, key, kept_str(w, text));
 	}

@@ -54,6 +54,11 @@ struct slice content_documents(struct content *c, struct arena *a, const struct 
 struct slice content_arguments(struct content *c, struct arena *a, struct slice json);
 struct slice content_result(struct content *c, struct arena *a, struct slice text);
 
+/* Adds "length" and "hash" of a text to a JSON object, in place of the text. */
+struct yyjson_mut_doc;
+struct yyjson_mut_val;
+void content_shape(const struct content *c, struct yyjson_mut_doc *doc, struct yyjson_mut_val *obj, struct slice text);
+
 /* Text that is no content (names, addresses, models): credentials masked, valid UTF-8, at every level. */
 struct slice content_label(struct content *c, struct arena *a, struct slice text);
 /* Error messages may quote the prompt: only at redacted and full. */

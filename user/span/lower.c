@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <sodium.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
-#include "base/text.h"
 #include "span/lower.h"
 
 #define WITHHELD  "[withheld]"
 #define DEPTH_MAX 4 /* of parts, and of what they wrap */
-
-/* A text as its length and keyed hash, as content.c gives it. */
-static void add_shape(yyjson_mut_doc *d, yyjson_mut_val *o, const struct content *c, struct slice text)
-{
-	unsigned char h[crypto_generichash_BYTES_MIN];
-	struct buf hex = {0};
-
-	crypto_generichash(h, sizeof(h), (const unsigned char *)(text.p ? text.p : ""), text.n, c->key,
-	                   sizeof(c->key));
-	text_hex(&hex, h, 8);
-	yyjson_mut_obj_add_uint(d, o, "length", text.n);
-	yyjson_mut_obj_add_strncpy(d, o, "hash", hex.p, hex.n);
-	buf_release(&hex);
-}
 
 /* Of a string its text; of anything else its JSON. */
 static void add_shape_of(yyjson_mut_doc *d, yyjson_mut_val *o, const struct content *c, yyjson_val *v)
@@ -29,7 +13,7 @@ static void add_shape_of(yyjson_mut_doc *d, yyjson_mut_val *o, const struct cont
 	size_t n = 0;
 	char *json = yyjson_is_str(v) ? NULL : yyjson_val_write(v, 0, &n);
 
-	add_shape(d, o, c, json ? slice_of(json, n) : slice_of(yyjson_get_str(v), yyjson_get_len(v)));
+	content_shape(c, d, o, json ? slice_of(json, n) : slice_of(yyjson_get_str(v), yyjson_get_len(v)));
 	free(json);
 }
 
@@ -120,7 +104,7 @@ static struct slice shape(struct span *s, const struct content *c, enum attr_key
 
 	if (is_value) {
 		root = yyjson_mut_obj(d);
-		add_shape(d, root, c, text);
+		content_shape(c, d, root, text);
 	} else if (yyjson_is_arr(yyjson_doc_get_root(doc))) {
 		root = shape_array(d, c, yyjson_doc_get_root(doc), 0);
 	}
