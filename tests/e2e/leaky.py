@@ -111,7 +111,10 @@ with open(options.canaries, "w") as f:
 time.sleep(1.2)  # sink commits
 with open(options.found, "w") as f:
     for path in glob.glob(options.watch + "/*"):
-        data = open(path, "rb").read()
+        try:
+            data = open(path, "rb").read()
+        except FileNotFoundError:  # status.json.new, that was put in status.json's place meanwhile
+            continue
         for where, c in always.items():
             if c.encode() in data:
                 print(where, c, path, file=f)
