@@ -234,6 +234,7 @@ enum ev_mark_what {
 	EV_MARK_BEGIN = 1,  /* first record of a recording; a: capture instance (low), b: (high) */
 	EV_MARK_END = 2,    /* the traced command has ended; a: its wait status */
 	EV_MARK_LIFE_LOST = 3, /* a: process and connection records lost so far */
+	EV_MARK_PRESSURE = 4,  /* a: steps that spantap has to do with less (daemon/budget.h); 0: none */
 };
 
 struct ev_mark {

@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/capture_options.h"
+#include "cmd/size.h"
 #include "probe/load.h"
 
 #define DAY_NS 86400000000000ull
-
-/* A number with K, M, G or T behind it, powers of 1024. */
-static bool read_size(const char *s, uint64_t *ret)
-{
-	static const char units[] = "KMGT";
-	size_t n = strlen(s);
-	const char *unit = n ? strchr(units, s[n - 1]) : NULL;
-	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-	uint64_t v;
-
-	if (!slice_u64(slice_of(s, n - (unit != NULL)), &v) || v > UINT64_MAX >> shift)
-		return false;
-	*ret = v << shift;
-	return true;
-}
 
 static bool retention(const struct cmd *cmd, int opt, struct sink_conf *s, int *ret_code)
 {
 	uint64_t v = 0;
 
-	if (opt == 'Z' && !read_size(optarg, &s->retain_bytes))
+	if (opt == 'Z' && !size_read(optarg, &s->retain_bytes))
 		*ret_code = cmd_usage_error(cmd, "'%s' is no number of bytes", optarg);
 	else if (opt == 'D' && (!slice_u64(slice_str(optarg), &v) || v > INT64_MAX / DAY_NS))
 		*ret_code = cmd_usage_error(cmd, "'%s' is no number of days", optarg);
@@ -50,7 +36,8 @@ bool capture_option(const struct cmd *cmd, int opt, struct capture *cap, int *re
 	case 'Z':
 		return retention(cmd, opt, &cap->out.sink, ret_code);
 	default:
-		return outputs_option(cmd, opt, &cap->out, ret_code);
+		return limit_option(cmd, opt, &cap->out, ret_code) ||
+		       (*ret_code == 0 && outputs_option(cmd, opt, &cap->out, ret_code));
 	}
 }
 
@@ -59,5 +46,5 @@ int capture_options_check(const struct cmd *cmd, const struct capture *cap)
 	if (cap->out.record_file && cap->out.sink.content != CONTENT_FULL)
 		return cmd_usage_error(
 		    cmd, "--record keeps raw traffic with its secrets: it needs --content full");
-	return 0;
+	return limit_options_check(cmd, &cap->out);
 }

@@ -3,12 +3,13 @@
 #ifndef SPANTAP_CAPTURE_OPTIONS_H
 #define SPANTAP_CAPTURE_OPTIONS_H
 
+#include "cmd/limit_options.h"
 #include "cmd/outputs.h"
 
 #define CAPTURE_OPTIONS                                                                                              \
 	OUTPUT_OPTIONS, {"record", required_argument, NULL, 'r'}, {"http", required_argument, NULL, 'H'},            \
 	    {"no-uretprobe", no_argument, NULL, 'R'}, {"retain-days", required_argument, NULL, 'D'},               \
-	    {"retain-size", required_argument, NULL, 'Z'}
+	    {"retain-size", required_argument, NULL, 'Z'}, LIMIT_OPTIONS
 
 #define CAPTURE_USAGE                                                                                                \
 	OUTPUT_USAGE "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"        \
@@ -20,6 +21,7 @@
 		     "  --retain-days N       erase conversations that ended more than N days ago (default 0: never)\n"   \
 		     "  --retain-size BYTES   when the store is larger, erase the oldest conversations; K, M, G and T\n" \
 		     "                        may follow the number, 0: never (default 8G)\n"                          \
+		     LIMIT_USAGE                                                                             \
 		     "  --verbose             say what is attached\n"
 
 /* Handles one of CAPTURE_OPTIONS or -o. True; false: it is none of them, or *ret_code (usage error) is set. */

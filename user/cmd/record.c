@@ -79,7 +79,7 @@ static int parse(int argc, char **argv, struct capture *cap)
 static int run(int argc, char **argv)
 {
 	struct selection selection = {0};
-	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .tree_file = "", .retain_bytes = RETAIN_BYTES}},
+	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .tree_file = "", .retain_bytes = RETAIN_BYTES}, .sample = {.share = 1}},
 	                      .selection = &selection,
 	                      .llm_only = true};
 	struct buf lacks = {0};

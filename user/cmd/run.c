@@ -78,7 +78,7 @@ static const char *command_line(const struct outputs *out, char *const *argv)
 
 static int run(int argc, char **argv)
 {
-	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .retain_bytes = RETAIN_BYTES}}};
+	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .retain_bytes = RETAIN_BYTES}, .sample = {.share = 1}}};
 	const char *user = NULL;
 	int opt, code = 0;
 

@@ -29,6 +29,7 @@ static const char usage[] =
     "               requests, LLM calls, bytes written and read while ignored; 'export', URL,\n"
     "               spans exported, waiting, rejected, refused, erased before they were exported,\n"
     "               why it fails now;\n"
+    "               'limit', name, number: what --sample, --max-cpu and --max-memory leave out;\n"
     "               'total', name, number\n"
     "\n"
     "Exit code: 0 a capture runs and nothing is amiss; 3 it runs, and of some process TLS\n"
@@ -230,6 +231,28 @@ static void add_export(struct buf *out, yyjson_val *e)
 	buf_addc(out, '\n');
 }
 
+/* What is left out to stay within limits, and what was (span/sample.h). */
+static void add_limits(struct buf *out, yyjson_val *l)
+{
+	uint64_t pressure = number(l, "pressure");
+
+	if (pressure)
+		buf_adds(out, "! above --max-cpu or --max-memory: content is left out");
+	if (pressure > 1)
+		buf_addf(out, ", of conversations %.3g%% are kept", yyjson_get_real(get(l, "share")) * 100);
+	if (pressure)
+		buf_addc(out, '\n');
+	if (!number(l, "conversations_left_out") && !number(l, "spans_without_content"))
+		return;
+	buf_adds(out, "left out ");
+	summary_count(out, number(l, "conversations_left_out"));
+	buf_adds(out, " conversations with ");
+	summary_count(out, number(l, "calls_left_out"));
+	buf_adds(out, " calls, and the content of ");
+	summary_count(out, number(l, "spans_without_content"));
+	buf_adds(out, " spans\n");
+}
+
 static void add_failing(struct buf *out, const struct status *s)
 {
 	yyjson_val *k, *v;
@@ -260,6 +283,7 @@ static void add_human(struct buf *out, const struct status *s)
 	if (s->writer)
 		add_failing(out, s);
 	add_totals(out, s->probe);
+	add_limits(out, get(s->decode, "limits"));
 	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v) add_process(out, v);
 	if (number(s->probe, "omitted"))
 		buf_addf(out, "    and %llu more\n", (unsigned long long)number(s->probe, "omitted"));
@@ -321,6 +345,12 @@ static void add_tsv(struct buf *out, const struct status *s)
 	}
 	for (size_t e = 0; e < s->n_exports; e++)
 		add_tsv_export(out, yyjson_doc_get_root(s->exports[e]));
+	yyjson_obj_foreach(get(s->decode, "limits"), i, max, k, v)
+	{
+		buf_adds(out, "limit\t");
+		add_escaped(out, k);
+		buf_addf(out, "\t%g\n", yyjson_get_num(v));
+	}
 	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v)
 	{
 		buf_adds(out, "total\t");

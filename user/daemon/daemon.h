@@ -18,10 +18,11 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "daemon/budget.h"
 #include "daemon/exporter.h"
 #include "probe/select.h"
 #include "sink/sink.h"
-#include "span/span.h"
+#include "span/sample.h"
 
 int inspect_main(void);
 int decode_main(void);
@@ -36,6 +37,7 @@ struct decode_conf {
 	bool recording;   /* one more descriptor: the file to write raw events to */
 	bool join_traces; /* --join-traces */
 	bool llm_only;    /* connections without LLM traffic are to be left alone: MSG_JUDGE */
+	struct sample_conf sample; /* not of a recording */
 	unsigned generation; /* decodes that crashed before: above 0, go through the journal again */
 };
 
@@ -55,6 +57,8 @@ struct outputs {
 	struct sink_conf sink;
 	unsigned redact;         /* --redact: bits of enum redact_mode */
 	bool join_traces;        /* turns join the trace of an instrumented client */
+	struct sample_conf sample;
+	struct budget budget;    /* --max-cpu, --max-memory */
 	bool otlp_content_given; /* else the OTLP file gets what is kept */
 	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];
 	size_t n_endpoints;

@@ -289,6 +289,9 @@ static bool summary(const struct decoder_process *d, struct sink_summary *ret)
 	s.tls_connections = stats.stream.conns;
 	s.unknown_protocol = stats.unknown;
 	s.shed_spans = outbox_shed(d->outbox);
+	s.pressed_spans = stats.pressed;
+	s.sampled_out = stats.sample.dropped;
+	s.sampled_calls = stats.sample.dropped_calls;
 	s.grpc = stats.llm.grpc;
 	s.batches = stats.llm.batches;
 	*ret = s;
@@ -344,6 +347,8 @@ int decode_main(void)
 	close(d.heads_fd);
 	if (d.conf.join_traces)
 		pipeline_join_traces(d.pipeline);
+	if (!d.conf.from_file)
+		pipeline_sample(d.pipeline, &d.conf.sample);
 	if (!d.conf.from_file)
 		pipeline_judge(d.pipeline, judge, &d, d.conf.llm_only);
 

@@ -44,6 +44,7 @@ static void strip(struct entry *e)
 		if (!attr_defs[s.attrs[i].key].content)
 			s.attrs[kept++] = s.attrs[i];
 	s.n_attrs = kept;
+	span_set_bool(&s, ATTR_CONTENT_DROPPED, true);
 	span_set_str(&s, ATTR_INCOMPLETE_REASON, SLICE("content left out: the store could not keep up"));
 	buf_release(&e->span);
 	span_encode(&e->span, &s);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "daemon/budget.h"
 #include "daemon/pipeline.h"
 
 #define TICK_NS 10000000
@@ -11,7 +13,12 @@ struct pipeline {
 	struct streams *streams;
 	struct llm *llm;
 	struct spans *spans;
+	struct sampler *sampler; /* NULL: every conversation is kept */
+	double share;            /* of them, as the operator wants it */
+	unsigned pressure;
 	struct verdicts *verdicts;
+	const struct span_events *ev;
+	void *ctx;
 	struct pipeline_conn *current; /* whose bytes are being parsed */
 	struct clock_map clock;
 	uint64_t records, bad_records, poisoned;
@@ -113,6 +120,37 @@ static void on_mcp(void *ctx, const struct mcp_request *m)
 
 static const struct llm_events llm_events = {.begin = on_llm_begin, .end = on_llm_end, .mcp = on_mcp};
 
+/* --- between span and what writes spans --- */
+
+static void on_span(void *ctx, const struct span *s)
+{
+	struct pipeline *p = ctx;
+
+	if (p->sampler)
+		sampler_add(p->sampler, s);
+	else
+		p->ev->span(p->ctx, s);
+}
+
+static void on_head(void *ctx, const struct head_record *h)
+{
+	struct pipeline *p = ctx;
+
+	if (p->ev->head)
+		p->ev->head(p->ctx, h);
+}
+
+static const struct span_events span_events = {.span = on_span, .head = on_head};
+
+static void press(struct pipeline *p, uint64_t steps)
+{
+	if (!p->sampler)
+		return;
+	p->pressure = steps < PRESSURE_STEPS ? (unsigned)steps : PRESSURE_STEPS;
+	spans_press(p->spans, p->pressure > 0);
+	sampler_share(p->sampler, p->pressure > 1 ? ldexp(p->share, 1 - (int)p->pressure) : p->share);
+}
+
 /* --- between stream and proto --- */
 
 static void *on_open(void *ctx, const struct conn_info *info)
@@ -178,7 +216,9 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 	struct span_conf conf = {.content = content, .redact = redact, .clock = &p->clock, .link_key = link_key};
 
 	memcpy(conf.instance, instance, sizeof(conf.instance));
-	p->spans = spans_new(&conf, ev, ctx);
+	p->ev = ev;
+	p->ctx = ctx;
+	p->spans = spans_new(&conf, &span_events, p);
 	p->llm = llm_new(&llm_events, p);
 	p->verdicts = verdicts_new(NULL, NULL, false);
 	p->streams = streams_new(&stream_events, p);
@@ -195,10 +235,30 @@ void pipeline_join_traces(struct pipeline *p)
 	spans_join_traces(p->spans);
 }
 
+void pipeline_sample(struct pipeline *p, const struct sample_conf *conf)
+{
+	p->share = conf->share;
+	p->sampler = sampler_new(conf, p->ev->span, p->ctx);
+}
+
 void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only)
 {
 	verdicts_free(p->verdicts);
 	p->verdicts = verdicts_new(judge, ctx, llm_only);
+}
+
+/* "limits": {…}: what is left out now, and how much it was. */
+static void limits_json(const struct pipeline *p, yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	const struct sample_stats *s = sampler_stats(p->sampler);
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "limits");
+
+	yyjson_mut_obj_add_uint(doc, o, "pressure", p->pressure);
+	yyjson_mut_obj_add_uint(doc, o, "spans_without_content", spans_stats(p->spans)->pressed);
+	yyjson_mut_obj_add_real(doc, o, "share", sampler_now(p->sampler));
+	yyjson_mut_obj_add_uint(doc, o, "conversations_left_out", s->dropped);
+	yyjson_mut_obj_add_uint(doc, o, "calls_left_out", s->dropped_calls);
+	yyjson_mut_obj_add_uint(doc, o, "conversations_waiting", s->held);
 }
 
 void pipeline_status(const struct pipeline *p, struct buf *out)
@@ -210,6 +270,8 @@ void pipeline_status(const struct pipeline *p, struct buf *out)
 	yyjson_mut_doc_set_root(doc, root);
 	verdicts_json(p->verdicts, doc, root);
 	spans_live_json(p->spans, doc, root);
+	if (p->sampler)
+		limits_json(p, doc, root);
 
 	char *text = yyjson_mut_write(doc, 0, &n);
 	if (text)
@@ -318,6 +380,8 @@ static int dispatch(struct pipeline *p, const struct ev_head *rec, bool poison)
 			return -EBADMSG;
 		if (RECORD(rec, struct ev_mark)->what == EV_MARK_LIFE_LOST)
 			spans_life_lost(p->spans, RECORD(rec, struct ev_mark)->a);
+		else if (RECORD(rec, struct ev_mark)->what == EV_MARK_PRESSURE)
+			press(p, RECORD(rec, struct ev_mark)->a);
 		return 0;
 	default:
 		return -EBADMSG;
@@ -350,6 +414,8 @@ void pipeline_finish(struct pipeline *p, uint64_t ts)
 {
 	streams_finish(p->streams, ts);
 	spans_finish(p->spans, ts);
+	if (p->sampler)
+		sampler_finish(p->sampler);
 }
 
 struct pipeline_stats pipeline_stats(const struct pipeline *p)
@@ -360,6 +426,8 @@ struct pipeline_stats pipeline_stats(const struct pipeline *p)
 	    .records = p->records,
 	    .bad_records = p->bad_records,
 	    .poisoned = p->poisoned,
+	    .pressed = spans_stats(p->spans)->pressed,
+	    .sample = p->sampler ? *sampler_stats(p->sampler) : (struct sample_stats){0},
 	    .unknown = p->unknown,
 	};
 }
@@ -371,6 +439,7 @@ void pipeline_free(struct pipeline *p)
 	streams_free(p->streams);
 	llm_free(p->llm);
 	spans_free(p->spans);
+	sampler_free(p->sampler);
 	verdicts_free(p->verdicts);
 	free(p);
 }

@@ -5,6 +5,7 @@
 
 #include "daemon/verdict.h"
 #include "span/heads.h"
+#include "span/sample.h"
 
 struct pipeline;
 
@@ -15,6 +16,11 @@ struct pipeline *pipeline_new(const uint8_t instance[16], enum content_level con
 void pipeline_head(struct pipeline *p, const struct head_record *h);
 /* Before the first record: turns join the trace of an instrumented client (span/join.h). */
 void pipeline_join_traces(struct pipeline *p);
+/*
+ * Before the first record: which conversations are kept.  EV_MARK_PRESSURE is
+ * obeyed then: its first step leaves out content, each further one halves the share.
+ */
+void pipeline_sample(struct pipeline *p, const struct sample_conf *conf);
 /* Verdicts on connections go to `judge` from now on (verdict.h, which says what llm_only is). */
 void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct verdict *v), void *ctx, bool llm_only);
 /*
@@ -32,6 +38,8 @@ struct pipeline_stats {
 	struct stream_stats stream;
 	struct llm_stats llm;
 	uint64_t records, bad_records, poisoned;
+	uint64_t pressed;           /* spans without content, for want of processor time or memory */
+	struct sample_stats sample; /* all zero without pipeline_sample() */
 	uint64_t unknown; /* connections passed over: they speak no protocol known here */
 };
 

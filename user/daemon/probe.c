@@ -75,6 +75,9 @@ struct probe {
 	struct status *status;
 	struct buf selection, status_json;
 	uint64_t status_at; /* when it was composed last */
+	struct budget budget;
+	uint64_t budget_at; /* when it was looked at last */
+	bool pressure_untold;
 	bool status_unsent;
 	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
@@ -145,6 +148,7 @@ static int start_decode(struct probe *p)
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
 				   .join_traces = p->out->join_traces,
+				   .sample = p->out->sample,
 				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd, p->heads_fd};
@@ -332,6 +336,7 @@ static void restart_decode(struct probe *p)
 	if (start_decode(p) || !wait_ready(p, &p->decode))
 		p->decode_again_at = clock_boot_ns() + CRASH_WINDOW_NS;
 	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
+	p->pressure_untold = p->budget.step > 0;
 	send_left(p, buf_slice(&left)); /* not before: it may fill the socket that nobody reads yet */
 	buf_release(&left);
 }
@@ -624,6 +629,56 @@ static void report_status(struct probe *p)
 		p->status_unsent = false;
 }
 
+/* --- what spantap uses itself --- */
+
+static size_t own_processes(const struct probe *p, pid_t *ret)
+{
+	size_t n = 0;
+
+	ret[n++] = getpid();
+	ret[n++] = p->decode.pid;
+	ret[n++] = p->sink.pid;
+	for (size_t i = 0; i < p->out->n_endpoints; i++)
+		ret[n++] = p->exports[i].child.pid;
+	return n;
+}
+
+static void say_pressure(const struct probe *p, unsigned before)
+{
+	const struct budget *b = &p->budget;
+
+	if (!b->step)
+		log_warn("within --max-cpu and --max-memory again: content and all sampled conversations are kept");
+	else if (!before)
+		log_warn("above --max-cpu or --max-memory (%.0f %% of a processor, %llu MiB): leaving out content from now on; raise "
+			 "the limit, or capture less (--pid, --exe, --content shape)",
+			 b->cpu_used < 0 ? 0 : b->cpu_used * 100, (unsigned long long)(b->memory_used >> 20));
+	else if (b->step > 1 && before < 2)
+		log_warn("still above --max-cpu or --max-memory: leaving out conversations as a whole; they are counted");
+}
+
+/* Above the limits decode is told to do with less; its successor is told again. */
+static void keep_budget(struct probe *p)
+{
+	pid_t pids[3 + EXPORT_ENDPOINTS_MAX];
+	uint64_t now = clock_boot_ns();
+	unsigned before = p->budget.step;
+
+	if (now - p->budget_at < TICK_MS * 1000000ull)
+		return;
+	p->budget_at = now;
+	if (budget_look(&p->budget, now, pids, own_processes(p, pids))) {
+		p->pressure_untold = true;
+		say_pressure(p, before);
+	}
+	struct ev_mark mark = {.head = {.type = EV_MARK, .size = sizeof(mark), .ts = now},
+			       .what = EV_MARK_PRESSURE,
+			       .a = p->budget.step};
+	if (p->pressure_untold && p->decode.pid &&
+	    msg_send(p->decode.sock[0], MSG_RECORD, slice_of(&mark, sizeof(mark)), NULL, 0) == 0)
+		p->pressure_untold = false;
+}
+
 /* --- the loop and the end --- */
 
 static int wait_ms(const struct probe *p)
@@ -660,6 +715,7 @@ static void turn(struct probe *p, int ms)
 		sweep(p);
 	if (p->discover)
 		discover_tick(p->discover);
+	keep_budget(p);
 	report_status(p);
 }
 
@@ -812,6 +868,7 @@ static bool begin(struct probe *p, const struct capture *cap)
 	struct buf error = {0};
 
 	p->llm_only = cap->llm_only;
+	p->budget = cap->out.budget;
 	p->loader = loader_new(&opt, &error);
 	if (!p->loader)
 		log_warn("%s", buf_str(&error));
@@ -895,7 +952,7 @@ static void say_end(const struct sink_summary *s)
 		buf_addf(&words, ", %.*s", (int)(hole - def->words), def->words);
 		(def->form == SUMMARY_BYTES ? summary_bytes : summary_count)(&words, value);
 		buf_adds(&words, hole + 2);
-		lost = true;
+		lost |= def->form != SUMMARY_NOTE;
 	}
 	if (s->unknown_protocol)
 		buf_addf(&words, ", %llu connections passed over: neither HTTP/1 nor HTTP/2",

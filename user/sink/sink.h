@@ -31,6 +31,7 @@ struct sink_summary {
 	uint64_t call_untracked, call_unreturned, shed_spans, decode_crashes, tls_connections;
 	uint64_t unknown_protocol; /* of the connections: passed over, neither HTTP/1 nor HTTP/2 by their first bytes */
 	uint64_t plain_untracked, plain_early;
+	uint64_t pressed_spans, sampled_out, sampled_calls; /* left out: span/sample.h */
 	bool no_tls; /* no TLS library was found in any process: nothing could be captured */
 };
 

@@ -92,7 +92,7 @@ struct spans {
 	size_t n_early, early_bytes, n_orphans, orphan_bytes;
 	uint64_t serial, life_lost, now;
 	size_t n_tools, tool_bytes, held_bytes;
-	bool finished;
+	bool finished, pressed;
 	struct span_stats stats;
 };
 

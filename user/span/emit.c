@@ -24,6 +24,18 @@ struct span emit_begin(struct spans *sp, enum span_kind kind, struct span_id id,
 	return s;
 }
 
+static void note_pressure(struct spans *sp, struct span *s)
+{
+	bool has_content = s->kind != SPAN_CONVERSATION && s->kind != SPAN_TURN;
+
+	if (!sp->pressed || !has_content || sp->conf.content == CONTENT_NONE)
+		return;
+	sp->stats.pressed++;
+	span_set_bool(s, ATTR_CONTENT_DROPPED, true);
+	if (!span_get(s, ATTR_INCOMPLETE_REASON))
+		span_set_str(s, ATTR_INCOMPLETE_REASON, SLICE("content left out: spantap is above --max-cpu or --max-memory"));
+}
+
 void emit_end(struct spans *sp, struct span *s, uint64_t start, uint64_t end)
 {
 	s->start = start;
@@ -31,6 +43,7 @@ void emit_end(struct spans *sp, struct span *s, uint64_t start, uint64_t end)
 	s->start_wall = sp->conf.clock ? clock_map_wall(sp->conf.clock, start) : 0;
 	if (sp->content.masks)
 		span_set_int(s, ATTR_REDACTED, (int64_t)sp->content.masks);
+	note_pressure(sp, s);
 	sp->stats.spans++;
 	if (!join_span(sp, s))
 		sp->ev->span(sp->ctx, s);

@@ -153,6 +153,7 @@ struct span_stats {
 	uint64_t spans;              /* handed downstream */
 	uint64_t unlinked_processes; /* execs with no agent above them, or none with an open conversation: not
 	                                emitted */
+	uint64_t pressed;            /* of the spans: made without content, by spans_press() */
 	uint64_t open_conversations, open_tools, held_processes, live_processes;
 };
 
@@ -166,6 +167,11 @@ void spans_exec(struct spans *sp, const struct ev_exec *rec);
 void spans_exit(struct spans *sp, const struct ev_exit *rec);
 /* More has become known of a connection: calls on it that are not final yet show it. */
 void spans_conn(struct spans *sp, const struct conn_info *info);
+/*
+ * Whether to leave out content for want of processor time or memory: spans that are
+ * made meanwhile have none and say so (spantap.content.dropped).
+ */
+void spans_press(struct spans *sp, bool on);
 /* Process records were lost: `total` so far. Spans that are open from now on say so. */
 void spans_life_lost(struct spans *sp, uint64_t total);
 /* Payload of this process was lost at `ts`: turns that it may belong to say so. */

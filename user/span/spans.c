@@ -34,6 +34,12 @@ void spans_join_traces(struct spans *sp)
 	sp->conf.join_traces = true;
 }
 
+void spans_press(struct spans *sp, bool on)
+{
+	sp->pressed = on;
+	sp->content.level = on ? CONTENT_NONE : sp->conf.content;
+}
+
 /* ---- calls ---- */
 
 static struct turn *turn_for(struct spans *sp, struct conversation *c, struct flight *f, bool again,
