@@ -27,6 +27,7 @@ parser.add_argument("--at", default="", help="numbers of calls, comma-separated"
 parser.add_argument("--spread-ms", type=int, default=0, help="threads begin at random within this time")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--seconds", type=float, default=0, help="threads repeat their calls for so long")
+parser.add_argument("--while", dest="sign", default="", help="threads repeat their calls while this file is there")
 parser.add_argument("--leave", action="store_true", help="exit with all connections open")
 options = parser.parse_args()
 time.sleep(options.settle_ms / 1000)
@@ -64,7 +65,7 @@ def work(index, pause):
         connections.append(connection)
     until, number = time.monotonic() + options.seconds, index
     try:
-        while number < index + options.each * options.threads or time.monotonic() < until:
+        while number < index + options.each * options.threads or time.monotonic() < until or os.path.exists(options.sign):
             call(connection, number)
             number += options.threads
     except (OSError, ValueError, http.client.HTTPException) as problem:

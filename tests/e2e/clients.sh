@@ -24,7 +24,7 @@ group() {
 	sleep 0.1
 	mark
 	OUT=$T/$name.traced traced "$name" bash "$T/$name.script"
-	is "$name: exit code" 0 "$STATUS"
+	[ "$STATUS" = 0 ] || fail "$name: exit code $STATUS: $(cat "$T/$name.err")"
 	[ -z "${PRINTS:-}" ] || sed -Ei 's/(chatcmpl-|fp_|msg_|req_)[0-9A-Za-z]+/ID/g; s/"created":[ 0-9]+//g' \
 		"$T/$name".{plain,traced}/*.out
 	for f in "$T/$name.plain"/*; do

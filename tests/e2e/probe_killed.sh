@@ -24,8 +24,9 @@ clean() { "$PY" tests/e2e/breakpoints.py "$CMD" libssl.so >"$T/left" && [ ! -s "
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 provider --reply long --delay-ms 1
+touch "$T/going"
 "$SPANTAP" run --store "$T/store" --otlp-file "$T/killed.otlp" -o "$T/killed.tree" -- \
-	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 4 --seconds 8 >"$T/out" 2>"$T/err" &
+	"$PY" tests/e2e/calls.py --base-url "$BASE_URL" --ca "$CA_FILE" --threads 4 --while "$T/going" >"$T/out" 2>"$T/err" &
 probe=$!
 started+=($probe)
 until_ 5 child $probe "$(basename "$PY" | cut -c1-15)" || until_ 1 child $probe python3 || fail "CMD did not start"
@@ -43,7 +44,7 @@ if grep -v ' cc$' "$T/sites"; then fail "a byte of libssl is neither the origina
 kill -KILL $probe
 wait $probe 2>/dev/null || :
 start=$(date +%s%N)
-until_ 5 clean || # 0.2 s, on a host with nothing else to do
+until_ 10 clean || # 0.2 s, on a host with nothing else to do
 	fail "breakpoints are left: $("$PY" tests/e2e/breakpoints.py "$CMD" libssl.so)"
 restored=$((($(date +%s%N) - start) / 1000000))
 for pid in "${roles[@]}"; do
@@ -51,6 +52,8 @@ for pid in "${roles[@]}"; do
 done
 ended=$((($(date +%s%N) - start) / 1000000))
 kill -0 "$CMD" || fail "CMD is gone"
+sleep 1
+rm "$T/going"
 until_ 15 gone "$CMD" || fail "CMD does not end"
 calls=$(wc -l <"$T/out")
 [ "$calls" -ge 8 ] && [ "$(cut -d' ' -f2- "$T/out" | sort -u | wc -l)" -le 2 ] || fail "CMD's calls: $(cat "$T/out")"
