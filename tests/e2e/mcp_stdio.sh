@@ -54,15 +54,16 @@ cat >"$T/two.json" <<'END'
 {"replies": [{"tool_calls": [{"name": "mcp__files__read", "arguments": {"path": "/a"}},
                              {"name": "shell", "arguments": {"command": "sleep 0.5"}}]}, {"text": "Done."}]}
 END
-PAUSE=4 traced pipes "$PY" tests/fixtures/agent_stdio.py "${SERVER[*]}" --base-url "$BASE_URL" --ca "$CA_FILE" \
+touch "$T/open"
+PAUSE_WHILE=$T/open traced pipes "$PY" tests/fixtures/agent_stdio.py "${SERVER[*]}" --base-url "$BASE_URL" --ca "$CA_FILE" \
 	--prompt "[[script:$T/two.json]]" &
 run=$!
 during=no after=yes
 for _ in $(seq 200); do ! watched pipes || { during=yes; break; }; sleep 0.05; done
-for _ in $(seq 200); do [ "$(wc -l <"$TRUTH")" -lt 2 ] || break; sleep 0.05; done
-sleep 2.5
+for _ in $(seq 600); do [ "$(wc -l <"$TRUTH")" -lt 2 ] || break; sleep 0.05; done
+for _ in $(seq 200); do watched pipes || { after=no; break; }; sleep 0.05; done
 kill -0 $run || fail "pipes: ended too early"
-watched pipes || after=no
+rm "$T/open"
 wait $run
 is "pipes: the tracepoint during the session" yes $during
 is "pipes: the tracepoint after the session" no $after
@@ -73,7 +74,7 @@ check pipes 'len(tools) == 2' "len($mcp) == 3" "all(s.get('spantap.complete') fo
 
 # What only looks like it: tools with pipes at both ends, a protocol of JSON lines that is not MCP's.
 cat >"$T/others.py" <<'END'
-import json, subprocess, sys, time
+import json, os, subprocess, sys, time
 def child(*argv): return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 print(len(child("cat").communicate(b"plain words\n" * 1000)[0]))
 p = child("cat")
@@ -82,12 +83,17 @@ for n in range(5):
     p.stdin.flush()
     p.stdout.readline()
     time.sleep(0.4)
-time.sleep(2)
+open(sys.argv[1], "w")
+while os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
 END
-traced others "$PY" "$T/others.py" &
+traced others "$PY" "$T/others.py" "$T/said" &
 run=$!
-sleep 4
+for _ in $(seq 600); do [ ! -e "$T/said" ] || break; sleep 0.05; done
+[ -e "$T/said" ] || fail "others: $(cat "$T/others.err")"
+for _ in $(seq 200); do watched others || break; sleep 0.05; done
 ! watched others || fail "others: the tracepoint stays for what is not MCP"
+rm "$T/said"
 wait $run
 check others "len($mcp) == 0"
 ! grep -q 'mcp ' "$T/others.tree" || fail "others: $(cat "$T/others.tree")"
