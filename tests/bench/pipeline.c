@@ -6,12 +6,12 @@
  *
  * Three inputs, as records of 16 KiB or of what a TLS library delivers at once:
  *   new      chat requests of 128 KiB to 512 KiB that have nothing in common
- *   growing  one agent: each request repeats the one before it and adds a turn, from 100 KiB to 700 KiB
- *   stream   answers of 4096 small chunks
- * One round runs each stage over each input once, one behind the other; a figure is the median of the rounds:
- * MB (10^6 bytes of request and response) a second, the median of its ratio to yyjson within each round, and
- * for the stream the time a chunk takes.  A stage holds those before it; the last ones end in span_encode(),
- * the form in which spans go to the sink.
+ *   growing  one agent: each of 100 requests repeats the one before it and adds a turn, from 90 KiB to 700
+ * KiB stream   answers of 4096 small chunks One round runs each stage over each input once, one behind the
+ * other; a figure is the median of the rounds: MB (10^6 bytes of request and response) a second, the median
+ * of its ratio to yyjson within each round, and for the stream the time a chunk takes.  "journal" is the way
+ * of the records from the drain thread to the parser, alone.  Of the others, each holds those before it; the
+ * last ones end in span_encode(), the form in which spans go to the sink.
  *
  * Goals: the whole pipeline takes at most 2.5 times as long as yyjson for requests, and 2 us a chunk.
  */
@@ -21,6 +21,7 @@
 #include <yyjson.h>
 
 #include "base/alloc.h"
+#include "daemon/journal.h"
 #include "daemon/pipeline.h"
 
 #define CHUNKS     4096
@@ -33,7 +34,7 @@ static const char *const input_names[] = {"new", "growing", "stream"};
 struct input {
 	struct buf records; /* each padded to 8 bytes */
 	struct buf json;    /* every document that passes */
-	size_t ends[65536], n_documents, n_bytes, n_chunks;
+	size_t ends[65536], n_documents, n_records, n_bytes, n_chunks;
 	uint64_t offsets[2];
 	uint64_t ts;
 	struct ev_conn_id conn;
@@ -100,6 +101,7 @@ static void add_record(struct input *in, enum ev_dir dir, struct slice s)
 		buf_addslice(&in->records, part);
 		buf_add(&in->records, zero, (8 - (sizeof(d) + part.n) % 8) % 8);
 		in->offsets[dir] += part.n;
+		in->n_records++;
 		in->n_bytes += part.n;
 		s = slice_from(s, part.n);
 	}
@@ -197,8 +199,8 @@ static void make_requests(void)
 	buf_clear(&messages);
 	connect_to(&inputs[GROWING], 0);
 	add_turn(&messages, 0, 80000);
-	for (unsigned i = 1; i <= 16; i++) {
-		add_turn(&messages, i, 32000);
+	for (unsigned i = 1; i <= 100; i++) {
+		add_turn(&messages, i, 5300);
 		add_body(&inputs[GROWING], &messages, i);
 	}
 	buf_release(&messages);
@@ -236,6 +238,11 @@ static void make_stream(void)
 
 /* --- the stages ------------------------------------------------------------------- */
 
+#define foreach_record(in, rec)                                                                              \
+	for (const struct ev_head *rec = (const void *)(in)->records.p;                                      \
+	     (const char *)rec < (in)->records.p + (in)->records.n;                                          \
+	     rec = (const void *)((const char *)rec + ((rec->size + 7u) & ~7u)))
+
 static void run_yyjson(const struct input *in)
 {
 	size_t at = 0;
@@ -246,6 +253,30 @@ static void run_yyjson(const struct input *in)
 		n_out += doc != NULL;
 		yyjson_doc_free(doc);
 	}
+}
+
+/* As the drain thread does: in batches, around the circle. */
+static void run_journal(const struct input *in)
+{
+	static struct journal *j;
+	size_t waiting = 0;
+	bool poison;
+
+	if (!j)
+		j = journal_open(journal_create(), false);
+	foreach_record(in, rec)
+	{
+		struct ev_data d = *(const struct ev_data *)(const void *)rec;
+
+		if (!journal_append(j, &d.head, sizeof(d), slice_of((const char *)rec + sizeof(d), d.len)))
+			abort();
+		if (++waiting < 256)
+			continue;
+		for (; journal_next(j, &poison); waiting = 0)
+			n_out++;
+	}
+	while (journal_next(j, &poison))
+		n_out++;
 }
 
 static void no_exchange(void *ctx, struct exchange *x)
@@ -308,11 +339,6 @@ static void on_close(void *conn, uint64_t ts, bool complete)
 }
 
 static const struct stream_events stream_events = {on_open, on_bytes, on_lost, on_close};
-
-#define foreach_record(in, rec)                                                                              \
-	for (const struct ev_head *rec = (const void *)(in)->records.p;                                      \
-	     (const char *)rec < (in)->records.p + (in)->records.n;                                          \
-	     rec = (const void *)((const char *)rec + ((rec->size + 7u) & ~7u)))
 
 static void run_stages(const struct input *in, const struct proto_events *ev, void *ctx)
 {
@@ -390,10 +416,12 @@ static void run_shape(const struct input *in)
 static const struct row {
 	const char *name;
 	void (*run)(const struct input *in);
+	enum { DOCUMENTS, RECORDS, CALLS } comes_out;
 } rows[] = {
-    {"yyjson", run_yyjson},    {"stream+proto", run_proto},
-    {"+llm", run_llm},         {"+span, redacted", run_redacted},
-    {"+span, full", run_full}, {"+span, shape", run_shape},
+    {"yyjson", run_yyjson, DOCUMENTS},        {"journal", run_journal, RECORDS},
+    {"stream+proto", run_proto, CALLS},       {"+llm", run_llm, CALLS},
+    {"+span, redacted", run_redacted, CALLS}, {"+span, full", run_full, CALLS},
+    {"+span, shape", run_shape, CALLS},
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
@@ -423,14 +451,16 @@ static double took[N_INPUTS][N_ROWS][ROUNDS_MAX], ratio[N_INPUTS][N_ROWS][ROUNDS
 static void measure(size_t i, size_t r, size_t round)
 {
 	const struct input *in = &inputs[i];
-	size_t calls = i == STREAM ? 8 : in->n_documents / 2;
+	const size_t expected[] = {[DOCUMENTS] = in->n_documents,
+	                           [RECORDS] = in->n_records,
+	                           [CALLS] = i == STREAM ? 8 : in->n_documents / 2};
 	double begin = seconds();
 
 	n_out = 0;
 	rows[r].run(in);
 	took[i][r][round] = seconds() - begin;
 	ratio[i][r][round] = took[i][r][round] / took[i][0][round];
-	if (n_out != (r == 0 ? in->n_documents : calls)) {
+	if (n_out != expected[rows[r].comes_out]) {
 		fprintf(stderr, "%s, %s: %zu came out\n", input_names[i], rows[r].name, n_out);
 		exit(1);
 	}
@@ -443,6 +473,8 @@ int main(void)
 	rounds = rounds < 1 ? 1 : rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
 	make_requests();
 	make_stream();
+	for (size_t n = 0; n < JOURNAL_BYTES; n += inputs[GROWING].records.n)
+		run_journal(&inputs[GROWING]); /* its memory has been used once */
 	for (size_t round = 0; round < rounds; round++)
 		for (size_t i = 0; i < N_INPUTS; i++)
 			for (size_t r = 0; r < N_ROWS; r++)

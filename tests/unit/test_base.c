@@ -164,6 +164,56 @@ static void hash_separates_its_parts(void **state)
 	buf_release(&hex);
 }
 
+/* Gone on with from any place, a digest is that of the whole. */
+static void hash_states_go_on(void **state)
+{
+	struct slice text = SLICE("a text of which the beginning is hashed once");
+	struct hash whole = hash_bytes(text);
+
+	(void)state;
+	for (size_t i = 0; i <= text.n; i++) {
+		struct hash_state *begun = hash_begin(), *copy;
+
+		hash_more(begun, slice_of(text.p, i));
+		copy = hash_dup(begun);
+		hash_more(begun, SLICE("something else"));
+		hash_more(copy, slice_from(text, i));
+		struct hash h = hash_end(copy);
+		assert_memory_equal(h.b, whole.b, sizeof(h.b));
+		hash_free(begun);
+	}
+	hash_free(NULL);
+}
+
+/* No two lists of parts, however they are cut, and no two keys give the same; equal ones do. */
+static void keyed_hashes_tell_apart(void **state)
+{
+	static const char zeros[4096];
+	struct keyed_hash seen[64 * 3 + 1];
+	struct slice many[200];
+	struct hash_key key[2];
+	size_t n = 0;
+
+	(void)state;
+	hash_key_init(&key[0]);
+	hash_key_init(&key[1]);
+	for (size_t i = 0; i < 64; i++) {
+		const struct slice one = {zeros, i * 16}, cut[] = {{zeros, i * 16}, {zeros, 1}};
+		struct keyed_hash again = hash_keyed(&key[0], &one, 1);
+
+		seen[n++] = hash_keyed(&key[0], &one, 1);
+		assert_memory_equal(&seen[n - 1], &again, sizeof(again));
+		seen[n++] = hash_keyed(&key[1], &one, 1);
+		seen[n++] = hash_keyed(&key[0], cut, 2);
+	}
+	for (size_t i = 0; i < 200; i++)
+		many[i] = slice_of(zeros, 200);
+	seen[n++] = hash_keyed(&key[0], many, 200);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_memory_not_equal(&seen[i], &seen[k], sizeof(seen[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +226,8 @@ int main(void)
 	    cmocka_unit_test(text_escape_disarms_terminals),
 	    cmocka_unit_test(text_line_fits_its_columns),
 	    cmocka_unit_test(hash_separates_its_parts),
+	    cmocka_unit_test(hash_states_go_on),
+	    cmocka_unit_test(keyed_hashes_tell_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

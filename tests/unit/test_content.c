@@ -186,6 +186,7 @@ static void end(struct built *b)
 {
 	yyjson_doc_free(b->doc);
 	arena_release(&b->a);
+	content_release(&b->c);
 }
 
 /* What was made at `level`, lowered: valid, and without text where the level below has none. */
@@ -228,9 +229,9 @@ static void check_part(enum content_level level, const struct llm_part *part, co
 	struct built b;
 
 	begin(&b, level);
-	struct slice in = content_messages(&b.c, &b.a, &ms, false, false);
-	struct slice out = content_messages(&b.c, &b.a, &ms, true, false);
-	struct slice sys = content_system(&b.c, &b.a, &ms);
+	struct slice in = content_messages(&b.c, &b.a, &ms, false, false).text;
+	struct slice out = content_messages(&b.c, &b.a, &ms, true, false).text;
+	struct slice sys = content_system(&b.c, &b.a, &ms).text;
 	if (level == CONTENT_NONE) {
 		assert_null(in.p);
 		assert_null(out.p);
@@ -267,12 +268,12 @@ static void lowered_is_made(void **state)
 	(void)state;
 	begin(&full, CONTENT_FULL);
 	begin(&shape, CONTENT_SHAPE);
-	span_set_str(&s, ATTR_INPUT_MESSAGES, content_messages(&full.c, &full.a, &ms, false, false));
+	span_set_str(&s, ATTR_INPUT_MESSAGES, content_messages(&full.c, &full.a, &ms, false, false).text);
 	span_set_str(&s, ATTR_TOOL_CALL_RESULT, SLICE("done"));
 	span_set_strs(&s, ATTR_PROCESS_COMMAND_ARGS, (struct slice[]){SLICE("ls")}, 1);
 	s.status_message = SLICE("no such file");
 	span_lower(&s, &shape.c, CONTENT_FULL);
-	struct slice made = content_messages(&shape.c, &shape.a, &ms, false, false);
+	struct slice made = content_messages(&shape.c, &shape.a, &ms, false, false).text;
 	yyjson_val *a = parse(&full, span_get(&s, ATTR_INPUT_MESSAGES)->str), *b = parse(&shape, made);
 	assert_true(yyjson_equals(a, b));
 	assert_true(slice_eq(span_get(&s, ATTR_TOOL_CALL_RESULT)->str, content_result(&shape.c, &shape.a, SLICE("done"))));
@@ -358,7 +359,7 @@ static void shape_is_whole(void **state)
 
 	(void)state;
 	begin(&b, CONTENT_SHAPE);
-	yyjson_val *root = yyjson_arr_get_first(parse(&b, content_messages(&b.c, &b.a, &ms, false, false)));
+	yyjson_val *root = yyjson_arr_get_first(parse(&b, content_messages(&b.c, &b.a, &ms, false, false).text));
 	assert_string_equal(yyjson_get_str(yyjson_obj_get(root, "role")), "assistant");
 	for (size_t i = 0; i < N; i++) {
 		yyjson_val *p = yyjson_arr_get(yyjson_obj_get(root, "parts"), i), *v = p;
@@ -388,7 +389,7 @@ static void shape_is_whole(void **state)
 
 	/* Another run has another key: a guessed text cannot be tried. */
 	begin(&other, CONTENT_SHAPE);
-	root = parse(&other, content_tools(&other.c, &other.a, &def, 1));
+	root = parse(&other, content_tools(&other.c, &other.a, &def, 1).text);
 	expect_shape(yyjson_obj_get(yyjson_arr_get_first(root), "description_shape"), text.n, &hash);
 	assert_string_not_equal(hash, of_text);
 	expect_shape(yyjson_obj_get(yyjson_arr_get_first(root), "parameters_shape"), args.n, &hash);
@@ -406,9 +407,9 @@ static void messages_without_parts_and_roles(void **state)
 
 	(void)state;
 	begin(&b, CONTENT_FULL);
-	assert_true(valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, true, true)), true));
-	assert_null(content_messages(&b.c, &b.a, &none, true, false).p);
-	assert_null(content_system(&b.c, &b.a, &none).p);
+	assert_true(valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, true, true).text), true));
+	assert_null(content_messages(&b.c, &b.a, &none, true, false).text.p);
+	assert_null(content_system(&b.c, &b.a, &none).text.p);
 	end(&b);
 }
 
@@ -416,7 +417,7 @@ static const char *finish_reason(struct built *b, const char *raw, bool failed)
 {
 	struct llm_message m = {.role = SLICE("assistant"), .finish_reason = slice_str(raw)};
 	struct llm_messages ms = {&m, 1};
-	yyjson_val *root = parse(b, content_messages(&b->c, &b->a, &ms, true, failed));
+	yyjson_val *root = parse(b, content_messages(&b->c, &b->a, &ms, true, failed).text);
 
 	return yyjson_get_str(yyjson_obj_get(yyjson_arr_get_first(root), "finish_reason"));
 }
@@ -450,7 +451,7 @@ static void tool_definitions(void **state)
 				struct built b;
 
 				begin(&b, (enum content_level)level);
-				assert_true(valid_tools(parse(&b, content_tools(&b.c, &b.a, &d, 1))));
+				assert_true(valid_tools(parse(&b, content_tools(&b.c, &b.a, &d, 1).text)));
 				if (level == CONTENT_SHAPE)
 					assert_null(slice_find(b.json, SLICE(CANARY)));
 				end(&b);
@@ -532,7 +533,7 @@ static void credentials_in_nested_json(void **state)
 	for (int level = CONTENT_SHAPE; level <= CONTENT_FULL; level++) {
 		begin(&b, (enum content_level)level);
 		assert_true(
-		    valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, false, false)), false));
+		    valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, false, false).text), false));
 		assert_null(slice_find(b.json, SLICE(CANARY)));
 		end(&b);
 	}
@@ -578,7 +579,7 @@ static void huge_text(void **state)
 	struct llm_message m = {.role = SLICE("user"), .parts = &p, .n_parts = 1};
 	struct llm_messages ms = {&m, 1};
 	begin(&b, CONTENT_FULL);
-	assert_true(valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, false, false)), false));
+	assert_true(valid_messages(parse(&b, content_messages(&b.c, &b.a, &ms, false, false).text), false));
 	assert_true(b.json.n < 1000);
 	assert_true(slice_find(b.json, SLICE("\"length\":67108865")) != NULL);
 	check_text(content_result(&b.c, &b.a, buf_slice(&huge)));

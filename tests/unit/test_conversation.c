@@ -8,7 +8,7 @@
 
 #include "span/conversation.h"
 
-static const struct chain_key key = {"0123456789abcdef0123456789abcde"};
+static const struct chain_key key = {.hash = {.poly = "0123456789abcdef0123456789abcde"}};
 
 static struct link tip(const struct llm_message *m, size_t n, struct chain *ret)
 {
@@ -132,7 +132,7 @@ static void heads_are_bounded(void **state)
 	struct link l = {{0}};
 
 	(void)state;
-	heads_init(&hs, &key);
+	heads_init(&hs, NULL);
 	struct past *first = past_get(&hs, (struct span_id){{1}});
 	struct owner o = {.past = first};
 	for (uint32_t i = 1; i <= HEADS_MAX + 1000; i++) {

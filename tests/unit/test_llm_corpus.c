@@ -755,7 +755,7 @@ static struct {
 } lost_records[2]; /* in one direction, in both */
 
 struct session {
-	struct piece {
+	struct record {
 		enum ev_dir dir;
 		struct slice bytes;
 		unsigned exchange;
@@ -778,7 +778,7 @@ static void add_pieces(struct session *s, unsigned exchange, enum ev_dir dir)
 		if (!n)
 			n = 1 + (size_t)rand() % (rand() % 8 ? RECORD_BYTES_MAX : rest.n);
 		n = n < rest.n && s->n < SESSION_RECORDS - 8 ? n : rest.n;
-		s->v[s->n++] = (struct piece){dir, slice_of(rest.p, n), exchange, false};
+		s->v[s->n++] = (struct record){dir, slice_of(rest.p, n), exchange, false};
 		rest = slice_from(rest, n);
 		n = 0;
 	}
@@ -874,7 +874,7 @@ static void run_session(const struct session *s, struct llm *l)
 	struct kernel k = {.streams = streams_new(&stream_events, l)};
 
 	for (size_t i = 0; i < s->n; i++) {
-		const struct piece *p = &s->v[i];
+		const struct record *p = &s->v[i];
 		struct ev_data d = {.head = {EV_DATA, (uint32_t)(sizeof(d) + p->bytes.n), 1},
 		                    .offset = k.passed[p->dir],
 		                    .other = k.passed[!p->dir],

@@ -118,6 +118,7 @@ static void in_json(void **state)
 		if (!slice_eq(got, slice_str(cases[i].want)))
 			fail_msg("%.*s", (int)got.n, got.p);
 		arena_release(&a);
+		content_release(c);
 		free(c);
 	}
 }

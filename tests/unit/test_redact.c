@@ -210,6 +210,78 @@ static void masks_argv(void **state)
 	arena_release(&a);
 }
 
+/* Short texts are looked at word by word, longer ones 64 bytes at once: what is masked is the same. */
+static void skipping_changes_nothing(void **state)
+{
+	static const char *const parts[] = {"password",
+	                                    "api_key",
+	                                    "token",
+	                                    " ",
+	                                    "  ",
+	                                    "=",
+	                                    ":",
+	                                    "==",
+	                                    "\"",
+	                                    "'",
+	                                    "\\\"",
+	                                    "\\",
+	                                    "-",
+	                                    "--",
+	                                    ";",
+	                                    "?",
+	                                    "&",
+	                                    "key",
+	                                    "sig",
+	                                    "https://",
+	                                    "me:pw1234@h/",
+	                                    "curl -u me:pw1 ",
+	                                    "a.b.c",
+	                                    "x.",
+	                                    "function",
+	                                    "hello",
+	                                    "Secr3tV4lue",
+	                                    "PGPASSWORD=",
+	                                    "client_secret__",
+	                                    "next_token",
+	                                    "=>",
+	                                    ":=",
+	                                    "AKIAABCDEFGHIJKLMNOP",
+	                                    "bearer abcdefgh1234567890",
+	                                    "cookie: a=b1234",
+	                                    "api key: abcdef123456",
+	                                    "sk-ant-api03-AbCdEfGh1234567890",
+	                                    "eyJhbGciOiJI.eyJzdWIiOiIx.abcdefghij",
+	                                    "\xc3\xa9",
+	                                    "_"};
+
+	(void)state;
+	srand(1);
+	for (unsigned i = 0; i < 100000; i++) {
+		struct buf text = {0}, alone = {0}, followed = {0};
+		enum redact_mode mode = i % 2 ? REDACT_SECRETS : REDACT_CREDENTIALS;
+
+		for (size_t k = 1 + (size_t)rand() % 12; k > 0; k--) {
+			const char *part = parts[(size_t)rand() % (sizeof(parts) / sizeof(*parts))];
+
+			if (text.n + strlen(part) < 80)
+				buf_adds(&text, part);
+		}
+		buf_addc(&text, '\n');
+		redact_text(&alone, buf_slice(&text), mode);
+		for (unsigned k = 0; k < 6; k++) {
+			buf_adds(&text, "harmless words that follow\n");
+			buf_adds(&alone, "harmless words that follow\n");
+		}
+		redact_text(&followed, buf_slice(&text), mode);
+		if (!slice_eq(buf_slice(&alone), buf_slice(&followed)))
+			fail_msg("'%s': '%s' against '%s'", buf_str(&text), buf_str(&alone),
+			         buf_str(&followed));
+		buf_release(&text);
+		buf_release(&alone);
+		buf_release(&followed);
+	}
+}
+
 /* Text made to be read again and again: the time grows with its size, not with its square. */
 static void hostile_text_is_linear(void **state)
 {
@@ -252,9 +324,13 @@ static void hostile_text_is_linear(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(masks_credentials), cmocka_unit_test(masks_shapes),
-	    cmocka_unit_test(leaves_prose),      cmocka_unit_test(keeps_what_is_around),
-	    cmocka_unit_test(masks_argv),        cmocka_unit_test(hostile_text_is_linear),
+	    cmocka_unit_test(masks_credentials),
+	    cmocka_unit_test(masks_shapes),
+	    cmocka_unit_test(leaves_prose),
+	    cmocka_unit_test(keeps_what_is_around),
+	    cmocka_unit_test(masks_argv),
+	    cmocka_unit_test(skipping_changes_nothing),
+	    cmocka_unit_test(hostile_text_is_linear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

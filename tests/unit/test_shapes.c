@@ -275,6 +275,7 @@ static void every_shape_in_json(void **state)
 			expect_gone(i, content_arguments(c, &a, buf_slice(&twice)), buf_slice(&secret),
 			            "JSON in JSON");
 			arena_release(&a);
+			content_release(c);
 			buf_release(&secret);
 			buf_release(&once);
 			buf_release(&args);

@@ -83,18 +83,18 @@ static void add_text(struct buf *out, size_t n)
 }
 
 /* A text under construction with the places where it may be cut. */
-struct pieces {
+struct cut_text {
 	struct buf text;
 	uint32_t cuts[4096];
 	size_t n;
 };
 
-static void cut(struct pieces *p)
+static void cut(struct cut_text *p)
 {
 	p->cuts[p->n++] = (uint32_t)p->text.n;
 }
 
-static void set_pieces(struct span *s, enum attr_key key, struct pieces *p)
+static void set_pieces(struct span *s, enum attr_key key, struct cut_text *p)
 {
 	uint32_t *cuts = arena_alloc(&s->arena, (p->n + 1) * sizeof(*cuts));
 
@@ -112,7 +112,7 @@ struct session {
 };
 
 /* As a client of Anthropic's API writes it; the mark of the prompt cache wanders with the last message. */
-static void write_body(const struct session *x, struct pieces *p)
+static void write_body(const struct session *x, struct cut_text *p)
 {
 	buf_addf(&p->text, "{\"model\":\"m\",\"max_tokens\":32000,\"stream\":true,\"system\":[");
 	cut(p);
@@ -142,7 +142,7 @@ static void write_body(const struct session *x, struct pieces *p)
 }
 
 /* As our spans have it. */
-static void write_messages(const struct session *x, struct pieces *p)
+static void write_messages(const struct session *x, struct cut_text *p)
 {
 	buf_addc(&p->text, '[');
 	for (size_t i = 0; i < x->n; i++) {
@@ -183,7 +183,7 @@ static void put(struct store *st, struct span *s)
 
 static void set_tools(const struct session *x, struct span *s)
 {
-	struct pieces p = {0};
+	struct cut_text p = {0};
 
 	for (size_t i = 0; i < TOOLS; i++) {
 		if (i)
@@ -199,7 +199,7 @@ static void set_tools(const struct session *x, struct span *s)
 static void call(struct store *st, struct session *x, uint32_t n)
 {
 	struct span s = make(4 * n, SPAN_CHAT), tool = make(4 * n + 1, SPAN_TOOL);
-	struct pieces body = {0}, messages = {0};
+	struct cut_text body = {0}, messages = {0};
 	struct buf answer = {0}, system = {0};
 
 	write_body(x, &body);
@@ -291,7 +291,7 @@ static void check_body(struct store *st, const struct session *x, uint32_t n)
 /* How much general compression would make of a body, for comparison. */
 static double plain_ratio(const struct session *x)
 {
-	struct pieces body = {0};
+	struct cut_text body = {0};
 
 	write_body(x, &body);
 	size_t cap = ZSTD_compressBound(body.text.n);
@@ -323,7 +323,7 @@ static void test_session(void **state)
 	assert_int_equal(n, 2 * CALLS);
 	for (size_t i = 0; i < n; i++)
 		assert_null(span_get(&v[i], ATTR_REQUEST_BODY));
-	struct pieces messages = {0};
+	struct cut_text messages = {0};
 	x.n -= 2; /* before the last answer */
 	write_messages(&x, &messages);
 	x.n += 2;

@@ -50,6 +50,11 @@ void *arena_alloc(struct arena *a, size_t n)
 	return take(a, n, true);
 }
 
+void *arena_take(struct arena *a, size_t n)
+{
+	return take(a, n, false);
+}
+
 struct slice arena_dup(struct arena *a, struct slice s)
 {
 	if (!s.p)

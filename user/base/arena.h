@@ -18,6 +18,7 @@ struct arena {
 };
 
 void *arena_alloc(struct arena *a, size_t n); /* zero-filled */
+void *arena_take(struct arena *a, size_t n);  /* to be overwritten */
 /* A copy of `s` in the arena, followed by a NUL; absent stays absent. */
 struct slice arena_dup(struct arena *a, struct slice s);
 void arena_release(struct arena *a);

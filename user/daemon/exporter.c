@@ -386,6 +386,7 @@ int exporter_main(void)
 	otlp_client_free(x.client);
 	otlp_json_free(x.json);
 	otlp_proto_free(x.proto);
+	content_release(&x.content);
 	store_close(x.store);
 	return 0;
 }

@@ -388,6 +388,7 @@ const struct llm_api anthropic_messages_api = {
     .fit = fit,
     .shape = shape,
     .request = request,
+    .messages = "messages",
     .path = from_path,
     .response = response,
     .event = event,

@@ -73,6 +73,11 @@ struct llm_api {
 	 * long as the call. A multipart form comes as an object too (multipart.h).
 	 */
 	bool (*request)(struct llm_call *call, yyjson_val *body);
+	/*
+	 * The list (a key of pieces.c) of which request() reads each element into one message of call->input,
+	 * by nothing but what stands in the element; NULL where it is otherwise.
+	 */
+	const char *messages;
 	/* What the head says where the body does not; also called when there is no body. */
 	void (*path)(struct llm_call *call, const struct api_target *t);
 	/* A whole response body, also that of an error. Strings die with the document. */

@@ -346,6 +346,7 @@ const struct llm_api bedrock_converse_api = {
     .operation = "chat",
     .fit = fit,
     .request = request,
+    .messages = "messages",
     .path = bedrock_path,
     .response = response,
     .event = event,

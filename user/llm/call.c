@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "llm/call.h"
+#include "llm/repeat.h"
 
 struct llm_call *call_new(void)
 {
@@ -27,6 +28,10 @@ void llm_call_free(struct llm_call *call)
 		return;
 
 	struct arena arena = call->arena;
+	buf_release(&call->body);
+	for (size_t i = 0; i < call->n_repeated; i++)
+		if (call->repeated[i])
+			repeat_unref(call->repeated[i]);
 	arena_release(&arena);
 	free(call);
 }

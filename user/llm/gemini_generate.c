@@ -319,6 +319,7 @@ const struct llm_api gemini_generate_api = {
     .fit = fit,
     .shape = shape,
     .request = request,
+    .messages = "contents",
     .path = from_path,
     .response = response,
     .event = event,

@@ -2,8 +2,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
-#include "base/text.h"
 #include "llm/call.h"
 #include "llm/mcp_channel.h"
 #include "llm/mcp_stdio.h"
@@ -27,6 +25,8 @@ struct llm *llm_new(const struct llm_events *ev, void *ctx)
 	l->ev = ev;
 	l->ctx = ctx;
 	l->mcp = mcp_new(on_mcp, l);
+	request_memory_init(&l->requests);
+	repeats_init(&l->repeats);
 	return l;
 }
 
@@ -142,36 +142,55 @@ static void on_request_body(void *ctx, struct exchange *x, uint64_t ts, struct s
 	collect(p, &p->request, &p->request_cut, s);
 }
 
-static void set_digest(struct pending *p)
+static bool is_multipart(const struct pending *p)
 {
-	struct hash digest = hash_bytes(buf_slice(&p->request));
-	struct buf hex = {0};
-
-	text_hex(&hex, digest.b, sizeof(digest.b));
-	p->call->request_sha256 = arena_dup(&p->call->arena, buf_slice(&hex));
-	buf_release(&hex);
+	return multipart_is(http_header_get(&p->x->request_headers, SLICE("content-type")));
 }
 
-static yyjson_doc *read_request(struct pending *p)
+static bool parse_text(struct pending *p, struct slice text)
 {
 	struct slice type = http_header_get(&p->x->request_headers, SLICE("content-type"));
+	yyjson_doc *doc = is_multipart(p) ? multipart_read(&p->call->arena, type, text)
+	                                  : json_read_into(&p->call->arena, text);
+	bool shaped = doc && p->api->request(p->call, yyjson_doc_get_root(doc));
 
-	if (multipart_is(type))
-		return multipart_read(&p->call->arena, type, buf_slice(&p->request));
-	return json_read_into(&p->call->arena, buf_slice(&p->request));
+	p->request_parsed = doc != NULL;
+	yyjson_doc_free(doc);
+	return shaped;
+}
+
+/* All of it but the messages that are known already. */
+static bool parse_news(struct pending *p)
+{
+	struct slice body = buf_slice(&p->request);
+	struct repeat rep = repeat_find(&p->llm->repeats, p->call, p->api->name, p->api->messages);
+	struct buf rest = {0};
+	bool shaped;
+
+	if (rep.n_known)
+		repeat_cut(&rep, p->call, body, &rest);
+	shaped = parse_text(p, rep.n_known ? buf_slice(&rest) : body);
+	buf_release(&rest);
+	if ((shaped && repeat_join(&p->llm->repeats, &rep, p->call)) || !rep.n_known)
+		return shaped;
+	pending_retry(p, p->api);
+	return parse_text(p, body);
 }
 
 /* A header's session key is the agent's word; what the body says comes second. */
 static bool parse_request(struct pending *p)
 {
-	struct slice header_key = p->call->session_key;
-	yyjson_doc *doc = read_request(p);
-	bool shaped = doc && p->api->request(p->call, yyjson_doc_get_root(doc));
+	struct slice header_key = pending_session(p->x);
+	bool shaped;
 
-	p->request_parsed = doc != NULL;
-	yyjson_doc_free(doc);
+	if (is_multipart(p)) {
+		shaped = parse_text(p, buf_slice(&p->request));
+	} else {
+		request_pieces(&p->llm->requests, p->call, buf_slice(&p->request));
+		shaped = parse_news(p);
+	}
 	if (header_key.n)
-		p->call->session_key = header_key;
+		p->call->session_key = arena_dup(&p->call->arena, header_key);
 	return shaped;
 }
 
@@ -198,6 +217,12 @@ static bool find_by_shape(struct pending *p)
 	return api != NULL;
 }
 
+static void keep_request(struct pending *p)
+{
+	if (p->api != &mcp_api)
+		request_body(&p->llm->requests, p->call, &p->request, p->request_parsed && !is_multipart(p));
+}
+
 /* The request is as complete as it will be. False: this is no LLM call, `p` is gone. */
 static bool begin(struct pending *p)
 {
@@ -217,7 +242,7 @@ static bool begin(struct pending *p)
 	/* A request may say nothing; what it does not say is not lost. */
 	p->request_parsed = p->request_parsed || (whole && !p->call->request_bytes && !p->x->damage);
 	if (whole && (p->request_parsed || !(p->x->damage & DAMAGE_ENCODING)))
-		set_digest(p);
+		keep_request(p);
 	buf_release(&p->request);
 	if (p->api->path)
 		p->api->path(p->call, &t);
@@ -499,5 +524,7 @@ void llm_free(struct llm *l)
 	while (l->list)
 		on_end(l, l->list->x);
 	mcp_free(l->mcp);
+	request_memory_release(&l->requests);
+	repeats_release(&l->repeats);
 	free(l);
 }

@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "base/buf.h"
+#include "llm/pieces.h"
 #include "proto/proto.h"
 
 #define LLM_NONE (-1) /* an integer that was not given */
@@ -47,6 +48,7 @@ struct llm_message {
 	struct llm_part *parts;
 	size_t n_parts;
 	struct slice finish_reason; /* output messages: as the provider says it */
+	struct keyed_hash id;       /* within the run: messages of one id are equal; all zero: it has none */
 };
 
 struct llm_messages {
@@ -114,6 +116,14 @@ struct llm_call {
 	struct slice user_agent;
 	struct slice traceparent; /* W3C trace context of an instrumented client; absent when none */
 	struct slice session_key; /* an agent's own session id from header or body; absent when none */
+
+	/* what was asked, as it was sent */
+	struct slice method, target; /* absent when the head was not seen; a path with its query */
+	const char *scheme;          /* https, http; ws and wss are these too */
+	struct http_headers request_headers;
+	struct buf body; /* decoded; empty when it was cut or is damaged, memory was short, or begin() released it */
+	bool body_is_json;
+	struct pieces pieces; /* of `body`, when it is JSON */
 
 	/* what was asked */
 	const char *api;       /* row name in apis.c, e.g. "openai.chat" */
@@ -185,8 +195,10 @@ struct llm_call {
 	uint64_t request_bytes, response_bytes; /* decoded body sizes; of a stream up to its last event */
 	struct slice request_sha256; /* 64 hex digits of the decoded request body; absent when cut */
 
-	struct arena arena; /* owns everything above */
-	void *user;         /* downstream's */
+	struct arena arena;         /* owns everything above but `body` and messages of other calls */
+	struct repeated **repeated; /* messages of other calls in `input` (repeat.h), NULL among them */
+	size_t n_repeated;
+	void *user; /* downstream's */
 };
 
 void llm_call_free(struct llm_call *call); /* accepts NULL */

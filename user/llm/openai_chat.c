@@ -436,6 +436,7 @@ const struct llm_api openai_chat_api = {
     .fit = fit,
     .shape = shape,
     .request = request,
+    .messages = "messages",
     .path = openai_path,
     .response = response,
     .event = event,

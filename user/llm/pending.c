@@ -11,7 +11,9 @@
 
 static size_t unfinished(const struct pending *p)
 {
-	return p->request.cap + p->response.cap + p->answer.bytes + framing_held(&p->framing);
+	size_t body = p->call ? p->call->body.cap : 0;
+
+	return p->request.cap + body + p->response.cap + p->answer.bytes + framing_held(&p->framing);
 }
 
 void pending_account(struct pending *p)
@@ -49,6 +51,10 @@ static void shed(struct llm *l)
 		largest->response_cut = largest->response_cut || largest->response.cap;
 		buf_release(&largest->request);
 		buf_release(&largest->response);
+		if (largest->call) {
+			buf_release(&largest->call->body);
+			largest->call->pieces = (struct pieces){0};
+		}
 		answer_shed(&largest->answer);
 		if (framing_held(&largest->framing)) {
 			framing_gap(&largest->framing);
@@ -146,10 +152,16 @@ struct api_target pending_target(const struct exchange *x)
 	return t;
 }
 
-static void set_where(struct llm_call *call, const struct exchange *x)
+struct slice pending_session(const struct exchange *x)
 {
 	static const char *const sessions[] = {"x-claude-code-session-id", "session-id", "session_id",
 	                                       "x-session-id", NULL};
+
+	return first_header(&x->request_headers, sessions);
+}
+
+static void set_where(struct llm_call *call, const struct exchange *x)
+{
 	const struct http_headers *h = &x->request_headers;
 	struct slice host = host_of(x, &call->server_port);
 
@@ -162,7 +174,8 @@ static void set_where(struct llm_call *call, const struct exchange *x)
 	call->server_address = host.n ? arena_dup(&call->arena, host) : (struct slice){0};
 	call->user_agent = arena_dup(&call->arena, http_header_get(h, SLICE("user-agent")));
 	call->traceparent = arena_dup(&call->arena, http_header_get(h, SLICE("traceparent")));
-	call->session_key = arena_dup(&call->arena, first_header(h, sessions));
+	call->session_key = arena_dup(&call->arena, pending_session(x));
+	request_head(call, x);
 }
 
 static void fresh_call(struct pending *p, const struct llm_api *api)

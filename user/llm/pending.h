@@ -12,6 +12,8 @@
 
 #include "llm/apis.h"
 #include "llm/framing.h"
+#include "llm/repeat.h"
+#include "llm/request.h"
 
 struct socket;
 struct mcp_stdio;
@@ -52,10 +54,15 @@ struct llm {
 	struct llm_stats stats;
 	struct pending *list;
 	struct mcp *mcp;
+	struct request_memory requests;
+	struct repeats repeats;
 };
 
 /* The target of an exchange; the slices point into it. */
 struct api_target pending_target(const struct exchange *x);
+
+/* The agent's own session id by the request's head, absent when there is none; points into the exchange. */
+struct slice pending_session(const struct exchange *x);
 
 /* With a fresh call that says where it was made. */
 struct pending *pending_new(struct llm *l, struct exchange *x, const struct llm_api *api);

@@ -2,8 +2,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
-#include "base/text.h"
 #include "llm/call.h"
 #include "llm/socket.h"
 
@@ -68,18 +66,9 @@ static struct pending *open_call(struct socket *s, uint64_t ts)
 	return p;
 }
 
-static void set_digest(struct llm_call *call, struct slice text)
-{
-	struct hash digest = hash_bytes(text);
-	struct buf hex = {0};
-
-	text_hex(&hex, digest.b, sizeof(digest.b));
-	call->request_sha256 = arena_dup(&call->arena, buf_slice(&hex));
-	buf_release(&hex);
-}
-
 static void request(struct socket *s, uint64_t ts, struct slice text, const struct llm_api *api)
 {
+	struct buf body = {0};
 	struct pending *p;
 	yyjson_doc *doc;
 	struct api_message m;
@@ -95,13 +84,14 @@ static void request(struct socket *s, uint64_t ts, struct slice text, const stru
 	doc = json_read_into(&p->call->arena, text);
 	m = api->message(&s->session, true, yyjson_doc_get_root(doc));
 	api->request(p->call, m.request);
-	yyjson_doc_free(doc);
 	if (!p->call->request_model.n)
 		p->call->request_model = arena_dup(&p->call->arena, s->session.model);
 	if (s->holed && s->pipelined)
 		p->doubt = NOT_CERTAIN;
 	s->request_lost = false;
-	set_digest(p->call, text);
+	buf_addslice(&body, text);
+	request_body(&p->llm->requests, p->call, &body, doc != NULL);
+	yyjson_doc_free(doc);
 	p->call->request_bytes = text.n;
 	p->call->request_start = p->call->request_end = ts;
 	pending_weigh(p);

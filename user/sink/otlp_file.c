@@ -162,6 +162,7 @@ static void close_file(void *state)
 	if (!f)
 		return;
 	buf_release(&f->copy);
+	content_release(&f->content);
 	otlp_json_free(f->json);
 	buf_release(&f->line);
 	close(f->fd);

@@ -19,6 +19,7 @@
 #ifndef SPANTAP_CONTENT_H
 #define SPANTAP_CONTENT_H
 
+#include "span/memo.h"
 #include "span/redact.h"
 #include "span/span.h"
 
@@ -26,30 +27,55 @@
 #define CONTENT_DEPTH_MAX 128         /* nesting of JSON from traffic; what is deeper becomes a mask */
 
 /*
- * Requests repeat the ones before them, so long texts that needed no change are
+ * Requests repeat the ones before them, so long texts and pieces of bodies that needed no change are
  * remembered by a keyed hash (128 bits, the key never leaves the process): they
  * are not searched again.  A place for each hash; the latest text has it.
  */
-#define CONTENT_KNOWN_MAX  4096 /* texts: those of a few long conversations, 64 KiB */
-#define CONTENT_KNOWN_TEXT 512  /* bytes; shorter ones are searched as fast as hashed */
+#define CONTENT_KNOWN_MAX  65536 /* texts: those of many long conversations, 1 MiB */
+#define CONTENT_KNOWN_TEXT 512   /* bytes; shorter ones are searched as fast as hashed */
 
 struct content {
 	enum content_level level;
 	unsigned redact; /* bits of enum redact_mode, besides what the level masks */
 	uint8_t key[32]; /* random, of the run */
 	uint64_t masks;  /* since the caller last set it to 0 */
-	uint8_t known[CONTENT_KNOWN_MAX][16];
+	struct hash_key memory_key;
+	struct keyed_hash *known; /* [CONTENT_KNOWN_MAX] */
+	struct memo memo;
 };
 
 void content_init(struct content *c, enum content_level level, unsigned redact);
 
+void content_release(struct content *c);
+
+/* A value and where it falls into elements, for span_own_pieces(). */
+struct content_text {
+	struct slice text;
+	const uint32_t *cuts;
+	size_t n_cuts;
+};
+
 /* Each returns memory of `a`, or absent when the level or the input gives nothing. */
-struct slice content_messages(struct content *c, struct arena *a, const struct llm_messages *m, bool output,
-                              bool failed);
-struct slice content_system(struct content *c, struct arena *a, const struct llm_messages *m);
-struct slice content_tools(struct content *c, struct arena *a, const struct llm_tool_def *v, size_t n);
+struct content_text content_messages(struct content *c, struct arena *a, const struct llm_messages *m,
+                                     bool output, bool failed);
+struct content_text content_system(struct content *c, struct arena *a, const struct llm_messages *m);
+struct content_text content_tools(struct content *c, struct arena *a, const struct llm_tool_def *v, size_t n);
 /* What was retrieved: [{"id", "score", "content"} …], members that are not known left out. */
-struct slice content_documents(struct content *c, struct arena *a, const struct llm_document *v, size_t n);
+struct content_text content_documents(struct content *c, struct arena *a, const struct llm_document *v,
+                                      size_t n);
+/*
+ * A request's body, in the pieces that other requests repeat: byte for byte as it was sent where nothing
+ * is masked (at `full` credentials, at `redacted` secrets too); JSON around a mask is written anew.  A body
+ * that is no JSON is absent at `redacted`.  May hold bytes that are no UTF-8, as the client sent them.
+ * Memory of `a` or of the call.  Its masks are not counted: they are those of the messages.
+ */
+struct content_text content_body(struct content *c, struct arena *a, const struct llm_call *call);
+/*
+ * The header fields of a request that are needed to make it again, "name: value", with credentials
+ * masked; ret has room for all of them. Returns how many.
+ */
+size_t content_headers(struct content *c, struct arena *a, const struct http_headers *h, struct slice *ret);
+
 /* JSON arguments as they were sent, changed only where something is masked. */
 struct slice content_arguments(struct content *c, struct arena *a, struct slice json);
 struct slice content_result(struct content *c, struct arena *a, struct slice text);

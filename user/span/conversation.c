@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <sodium.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "span/conversation.h"
 
 #define CANON_DEPTH_MAX  64
@@ -21,18 +21,10 @@ bool link_none(struct link a)
 
 static struct link keyed(const struct chain_key *key, const struct slice *parts, size_t n)
 {
-	crypto_generichash_state st;
+	struct keyed_hash h = hash_keyed(&key->hash, parts, n);
 	struct link l;
 
-	crypto_generichash_init(&st, key->b, sizeof(key->b), sizeof(l.b));
-	for (size_t i = 0; i < n; i++) {
-		uint64_t len = parts[i].n;
-
-		crypto_generichash_update(&st, (const unsigned char *)&len, sizeof(len));
-		crypto_generichash_update(&st, (const unsigned char *)(parts[i].p ? parts[i].p : ""),
-		                          parts[i].n);
-	}
-	crypto_generichash_final(&st, l.b, sizeof(l.b));
+	memcpy(l.b, h.b, sizeof(l.b));
 	return l;
 }
 
@@ -200,6 +192,24 @@ static void note_id(struct chain *c, const struct llm_part *p)
 		c->ids[c->n_ids++ % CHAIN_IDS_MAX] = (struct chain_id){.at = c->n, .id = p->id};
 }
 
+/* The links of the message's parts that count: remembered, or made in `made`, which grows in `a`. */
+static const struct link *message_links(const struct chain_key *key, struct arena *a, bool assistant,
+                                        const struct llm_message *m)
+{
+	const struct link *known = links_get(key->links, m);
+	struct link *made = NULL;
+	size_t n = 0;
+
+	if (known)
+		return known;
+	for (size_t k = 0; k < m->n_parts; k++)
+		if (counts(&m->parts[k], assistant))
+			*(struct link *)arena_push(a, &made, &n, sizeof(*made)) =
+			    part_link(key, m->role, assistant, &m->parts[k]);
+	links_put(key->links, m, made, n);
+	return made;
+}
+
 void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a, const struct llm_message *m,
                   size_t n)
 {
@@ -209,6 +219,8 @@ void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a,
 
 		if (slice_eq(m[i].role, SLICE("system")) || slice_eq(m[i].role, SLICE("developer")))
 			continue;
+
+		const struct link *link = message_links(key, a, assistant, &m[i]);
 		for (size_t k = 0; k < m[i].n_parts; k++) {
 			const struct llm_part *p = &m[i].parts[k];
 			bool answer = assistant || p->kind == LLM_TOOL_CALL;
@@ -217,7 +229,7 @@ void chain_extend(struct chain *c, const struct chain_key *key, struct arena *a,
 				note_id(c, p);
 				continue;
 			}
-			push(c, key, a, part_link(key, m[i].role, assistant, p));
+			push(c, key, a, *link++);
 			note_id(c, p);
 			if (!c->answered && (answer || p->kind == LLM_TOOL_RESULT))
 				c->answered = c->n;
@@ -270,14 +282,15 @@ uint64_t intervals_union(struct intervals *iv)
 	return sum;
 }
 
-void heads_init(struct heads *hs, const struct chain_key *key)
+void heads_init(struct heads *hs, const uint8_t *secret)
 {
 	*hs = (struct heads){0};
 	TAILQ_INIT(&hs->lru);
-	if (key)
-		hs->key = *key;
+	if (secret)
+		hash_key_derive(&hs->key.hash, secret, "links");
 	else
-		randombytes_buf(hs->key.b, sizeof(hs->key.b));
+		hash_key_init(&hs->key.hash);
+	hs->key.links = links_new();
 }
 
 struct past *past_get(struct heads *hs, struct span_id id)
@@ -324,6 +337,7 @@ void heads_release(struct heads *hs)
 		head_free(hs, h);
 	map_release(&hs->map);
 	map_release(&hs->pasts);
+	links_free(hs->key.links);
 }
 
 struct link name_link(const struct heads *hs, const char *kind, struct slice name)

@@ -28,6 +28,8 @@
 #ifndef SPANTAP_CONVERSATION_H
 #define SPANTAP_CONVERSATION_H
 
+#include "base/hash.h"
+#include "span/links.h"
 #include "span/tools.h"
 
 #define HEADS_MAX         100000           /* then the one not used for longest is forgotten */
@@ -57,7 +59,8 @@ struct chain {
 };
 
 struct chain_key {
-	uint8_t b[32];
+	struct hash_key hash;
+	struct links *links; /* of messages that were hashed before; NULL: each is hashed */
 };
 
 /* Whether this id of a tool call can stand for that one call alone: not "call_0", not "functions.shell:3". */
@@ -207,8 +210,8 @@ struct heads {
 	uint64_t clock;
 };
 
-/* key NULL: a random one. */
-void heads_init(struct heads *hs, const struct chain_key *key);
+/* `secret`: 32 bytes, of which the links' key is made; NULL: a random one. */
+void heads_init(struct heads *hs, const uint8_t *secret);
 void heads_release(struct heads *hs);
 void heads_add(struct heads *hs, struct link at, const struct owner *o);
 struct head *heads_find(struct heads *hs, struct link at);

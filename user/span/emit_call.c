@@ -110,17 +110,47 @@ static void set_response(struct spans *sp, struct span *s, const struct llm_call
 		span_set_int(s, ATTR_HTTP_STATUS, call->status);
 }
 
+static void own_text(struct span *s, enum attr_key key, struct content_text t)
+{
+	span_own_pieces(s, key, t.text, t.cuts, t.n_cuts);
+}
+
+static void set_head(struct spans *sp, struct span *s, const struct llm_call *call)
+{
+	struct slice query = content_label(&sp->content, &s->arena, call->target), path;
+
+	emit_set_label(sp, s, ATTR_HTTP_METHOD, call->method);
+	if (!query.p)
+		return;
+	span_set_str(s, ATTR_URL_SCHEME, slice_str(call->scheme));
+	bool asks = slice_cut(&query, '?', &path) && path.p + path.n < query.p;
+	span_own_str(s, ATTR_URL_PATH, path);
+	if (asks)
+		span_own_str(s, ATTR_URL_QUERY, query);
+}
+
+/* What is needed to make the request again. */
+static void set_request_text(struct spans *sp, struct span *s, const struct llm_call *call)
+{
+	struct slice *headers = arena_alloc(&s->arena, (call->request_headers.n + 1) * sizeof(*headers));
+	size_t n = content_headers(&sp->content, &s->arena, &call->request_headers, headers);
+
+	if (n)
+		span_set_strs(s, ATTR_REQUEST_HEADERS, headers, n);
+	own_text(s, ATTR_REQUEST_BODY, content_body(&sp->content, &s->arena, call));
+}
+
 static void set_content(struct spans *sp, struct span *s, const struct llm_call *call, bool failed)
 {
 	struct content *c = &sp->content;
 
-	span_own_str(s, ATTR_SYSTEM_INSTRUCTIONS, content_system(c, &s->arena, &call->system));
-	span_own_str(s, ATTR_INPUT_MESSAGES, content_messages(c, &s->arena, &call->input, false, false));
-	span_own_str(s, ATTR_OUTPUT_MESSAGES, content_messages(c, &s->arena, &call->output, true, failed));
+	own_text(s, ATTR_SYSTEM_INSTRUCTIONS, content_system(c, &s->arena, &call->system));
+	own_text(s, ATTR_INPUT_MESSAGES, content_messages(c, &s->arena, &call->input, false, false));
+	own_text(s, ATTR_OUTPUT_MESSAGES, content_messages(c, &s->arena, &call->output, true, failed));
 	span_own_str(s, ATTR_RETRIEVAL_QUERY, content_result(c, &s->arena, call->query));
-	span_set_str(s, ATTR_RETRIEVAL_DOCUMENTS,
-	             content_documents(c, &s->arena, call->documents, call->n_documents));
-	span_own_str(s, ATTR_TOOL_DEFINITIONS, content_tools(c, &s->arena, call->tools, call->n_tools));
+	own_text(s, ATTR_RETRIEVAL_DOCUMENTS,
+	         content_documents(c, &s->arena, call->documents, call->n_documents));
+	own_text(s, ATTR_TOOL_DEFINITIONS, content_tools(c, &s->arena, call->tools, call->n_tools));
 }
 
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)
@@ -202,7 +232,9 @@ void emit_chat(struct spans *sp, const struct flight *f)
 		set_usage(&s, call);
 	set_transport(sp, &s, call);
 	span_set_str(&s, ATTR_OPENAI_API_TYPE, slice_str(openai_api_type(call->api)));
+	set_head(sp, &s, call);
 	set_content(sp, &s, call, failed);
+	set_request_text(sp, &s, call);
 	span_set_str(&s, ATTR_CALL_KIND, slice_str(f->kind));
 	if (call->is_server)
 		span_set_str(&s, ATTR_CALL_SIDE, SLICE("server"));

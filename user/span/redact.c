@@ -5,8 +5,10 @@
 #include "span/personal.h"
 #include "span/redact.h"
 #include "span/secrets.h"
+#include "span/skip.h"
 
 #define LOOK_AHEAD 256   /* bytes read to decide whether a value is a secret */
+#define SKIP_MIN   64    /* bytes; where less is skipped at once, the next ones are looked at word by word */
 #define VALUE_MAX  65536 /* bytes of a quoted value; a longer one is taken as not quoted */
 
 /* URL parameters that are credentials although they are no key name above. */
@@ -44,6 +46,7 @@ struct scan {
 	struct buf *out;
 	struct slice in;
 	size_t i, copied;
+	size_t dense; /* up to here there is so much to look at that skipping does not pay */
 	size_t masks;
 	unsigned mode;
 	bool escapes;         /* JSON's were seen (escapes.h) */
@@ -511,9 +514,22 @@ static const bool looked_at[256] = {
     ['-'] = true,         ['\\'] = true,        ['@'] = true,         ['%'] = true,
 };
 
+static void skip(struct scan *s)
+{
+	size_t from = s->i;
+
+	s->i = skip_harmless(s->in, from, s->mode);
+	if (s->i - from < SKIP_MIN)
+		s->dense = s->i + 2 * SKIP_MIN;
+}
+
 static void scan(struct scan *s)
 {
 	while (s->i < s->in.n) {
+		if (!s->command.p && s->i >= s->dense && !(s->mode & REDACT_SLOWLY))
+			skip(s);
+		if (s->i == s->in.n)
+			break;
 		char c = s->in.p[s->i];
 
 		if (!looked_at[(unsigned char)c]) {

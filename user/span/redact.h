@@ -36,6 +36,7 @@ enum redact_mode {
 	REDACT_SECRETS = 1 << 0, /* also by shape */
 	REDACT_EMAIL = 1 << 1,   /* e-mail addresses (personal.h) */
 	REDACT_CARD = 1 << 2,    /* numbers of payment cards */
+	REDACT_SLOWLY = 1 << 3,  /* the same masks without skip.h, for tests of it */
 };
 
 /* The bits of a list of words, "email,card"; false: one is none of them, and *ret_wrong is it. */

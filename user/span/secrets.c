@@ -297,7 +297,7 @@ static struct slice last_word(struct slice s)
  * suffix above ends with one of these; a "_" that normalize() adds can only stand before the last two of
  * "_id".
  */
-static bool can_name(struct slice key)
+bool can_end_key(struct slice key)
 {
 	while (key.n &&
 	       ((char_set(key.p[key.n - 1]) & DASH) || key.p[key.n - 1] == '.' || key.p[key.n - 1] == ' '))
@@ -331,7 +331,7 @@ const struct key_rule *key_rule(struct slice key)
 {
 	char text[2 * IDENT_MAX];
 
-	if (!can_name(key))
+	if (!can_end_key(key))
 		return NULL;
 	struct slice s = slice_of(text, normalize(key, text));
 

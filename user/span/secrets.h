@@ -23,6 +23,8 @@ struct key_rule {
 	bool inside; /* also without a word boundary before it (PGPASSWORD) */
 };
 
+/* Whether a key that ends so can name a credential: most do not. */
+bool can_end_key(struct slice key);
 /* The rule for this key, NULL: it names no credential. */
 const struct key_rule *key_rule(struct slice key);
 
@@ -46,7 +48,7 @@ static inline unsigned char_set(char c)
 bool in_words(struct slice s, const char *const *words, size_t n);
 #define IN_WORDS(s, words) in_words(s, words, sizeof(words) / sizeof(words[0]))
 
-/* Secrets by shape: prefix, the alphabet behind it, and how much of it there must be. */
+/* Secrets by shape: prefix (at least three bytes, skip.c), the alphabet behind it, and how much of it there must be. */
 struct secret_shape {
 	struct slice prefix;
 	unsigned alphabet;

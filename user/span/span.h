@@ -99,7 +99,7 @@ struct span {
 
 void span_release(struct span *s);
 void span_set_str(struct span *s, enum attr_key key, struct slice v); /* copies; absent slices are not set */
-void span_own_str(struct span *s, enum attr_key key, struct slice v); /* `v` lies in s->arena already */
+void span_own_str(struct span *s, enum attr_key key, struct slice v); /* `v` lives as long as `s`: in s->arena */
 /* As span_own_str(), `cuts` lies in s->arena too. */
 void span_own_pieces(struct span *s, enum attr_key key, struct slice v, const uint32_t *cuts, size_t n_cuts);
 void span_set_int(struct span *s, enum attr_key key, int64_t v);

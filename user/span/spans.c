@@ -17,7 +17,7 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	sp->ctx = ctx;
 	content_init(&sp->content, conf->content, conf->redact);
 	processes_init(&sp->processes);
-	heads_init(&sp->heads, (const struct chain_key *)conf->link_key);
+	heads_init(&sp->heads, conf->link_key);
 	TAILQ_INIT(&sp->lru);
 	TAILQ_INIT(&sp->sides);
 	TAILQ_INIT(&sp->join_list);
@@ -489,6 +489,8 @@ static void on_begin(void *ctx, struct llm_call *call)
 
 	if (sp->finished)
 		return;
+	if (sp->conf.content < CONTENT_REDACTED)
+		buf_release(&call->body); /* it is written at no lower level */
 	struct flight *f = flight_new(sp, call);
 	uint64_t ts = call->request_end ? call->request_end : call->request_start;
 	/* Without TLS a write is dated when it returns: the server may have read the request before. */
@@ -634,6 +636,7 @@ void spans_free(struct spans *sp)
 	spans_finish(sp, sp->now);
 	reorder_release(&sp->reorder);
 	joins_release(sp);
+	content_release(&sp->content);
 	processes_release(&sp->processes);
 	heads_release(&sp->heads);
 	map_release(&sp->by_serial);
