@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmd/call_ref.h"
 #include "cmd/chrome.h"
 #include "cmd/cmd.h"
+#include "cmd/curl.h"
 #include "cmd/json.h"
 #include "cmd/progress.h"
+#include "cmd/sent.h"
 #include "sink/otlp_json.h"
 #include "store/store.h"
 
@@ -20,8 +23,9 @@ static const char *const format_names[FORMATS] = {"otlp", "json", "chrome"};
 
 struct export_options {
 	const char *store, *id, *file;
-	bool all;
-	int format; /* -1: not given */
+	bool all, curl;
+	uint64_t call; /* for curl; 0: not given */
+	int format;    /* -1: not given */
 };
 
 struct writer {
@@ -162,6 +166,51 @@ static int write_all(struct writer *w, struct store *st)
 	return r;
 }
 
+/* What a call sent, and the command for it. */
+static int add_command(struct writer *w, struct store *st, const struct span *call)
+{
+	const struct attr *sent = span_get(call, ATTR_CALL_REQUEST_BYTES);
+	struct buf headers = {0}, body = {0};
+	bool same = true;
+	const char *why;
+	int r = 0;
+
+	store_value(st, call->id, ATTR_REQUEST_HEADERS, &headers); /* there may be none */
+	if (!sent || sent->i)
+		r = sent_body(st, call->id, &body, &same);
+	if (r)
+		r = cmd_failed(&cmd_export, "%s", store_error(st));
+	if (!same) {
+		fprintf(stderr, "spantap export: note: " SENT_DIFFERS "\n");
+		buf_adds(&w->out, "# " SENT_DIFFERS "\n");
+	}
+	if (r == 0 && !curl_write(&w->out, call, buf_slice(&headers), buf_slice(&body), &why))
+		r = cmd_failed(&cmd_export, "there is no command for this call: %s", why);
+	buf_release(&headers);
+	buf_release(&body);
+	return r ? r : flush(w);
+}
+
+static int write_command(struct writer *w, struct store *st)
+{
+	const struct span *call;
+	struct span *v = NULL;
+	uint8_t trace[16];
+	size_t n = 0;
+	int r = store_find(st, slice_str(w->o->id), trace);
+
+	if (r == 0)
+		r = store_spans(st, trace, &v, &n);
+	if (r)
+		r = cmd_failed(&cmd_export, "%s", store_error(st));
+	else if ((call = call_ref_find(v, n, w->o->call)))
+		r = add_command(w, st, call);
+	else
+		r = cmd_failed(&cmd_export, "the conversation has no call %llu", (unsigned long long)w->o->call);
+	store_spans_free(v, n);
+	return r;
+}
+
 /* A file of ours alone, that was not there. */
 static int open_file(const char *path, int *ret_fd)
 {
@@ -182,7 +231,7 @@ static int export(const struct export_options *o, struct store *st)
 	if (r)
 		return r;
 	w.otlp = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
-	r = write_all(&w, st);
+	r = o->curl ? write_command(&w, st) : write_all(&w, st);
 	progress_end(&w.progress);
 	if (o->file && close(w.fd) && r == 0)
 		r = cmd_failed(&cmd_export, "cannot write '%s': %s", o->file, strerror(errno));
@@ -201,6 +250,11 @@ static int set(struct export_options *o, int c)
 		o->all = true;
 	} else if (c == 'o') {
 		o->file = optarg;
+	} else if (c == 'c') {
+		o->curl = true;
+	} else if (c == 'n') {
+		if (!slice_u64(slice_str(optarg), &o->call) || o->call == 0)
+			return cmd_usage_error(&cmd_export, "'%s' is no number of a call", optarg);
 	} else {
 		for (o->format = 0; o->format < FORMATS; o->format++)
 			if (strcmp(optarg, format_names[o->format]) == 0)
@@ -216,6 +270,8 @@ static int parse(int argc, char **argv, struct export_options *o)
 	    {"store", required_argument, NULL, 's'},
 	    {"all", no_argument, NULL, 'a'},
 	    {"format", required_argument, NULL, 'f'},
+	    {"call", required_argument, NULL, 'n'},
+	    {"curl", no_argument, NULL, 'c'},
 	    {0},
 	};
 	int c, r = 0;
@@ -225,7 +281,9 @@ static int parse(int argc, char **argv, struct export_options *o)
 		r = c == CMD_OPTION_HELP || c == CMD_OPTION_WRONG ? c : set(o, c);
 	if (r)
 		return r;
-	if (o->format < 0)
+	if (o->curl != (o->call > 0) || (o->curl && (o->all || o->format >= 0)))
+		return cmd_usage_error(&cmd_export, "--call N and --curl go together, without --all and --format");
+	if (o->format < 0 && !o->curl)
 		return cmd_usage_error(&cmd_export, "which format? --format otlp, json or chrome");
 	if (argc - optind != !o->all)
 		return cmd_usage_error(&cmd_export, "give the id of one conversation, or --all");
@@ -250,8 +308,9 @@ static int run(int argc, char **argv)
 
 const struct cmd cmd_export = {
     .name = "export",
-    .summary = "conversations for other programs: OTLP, JSON, Perfetto",
+    .summary = "conversations for other programs: OTLP, JSON, Perfetto, curl",
     .usage = "usage: spantap export ID | --all --format otlp|json|chrome [-o FILE] [--store DIR]\n"
+             "       spantap export ID --call N --curl [-o FILE] [--store DIR]\n"
              "\n"
              "Writes one conversation, or all of the store, for other programs.  What the store holds\n"
              "is written, prompts and answers included, as it was captured.  ID is the beginning of\n"
@@ -261,6 +320,9 @@ const struct cmd cmd_export = {
              "  --format json    as 'show --json'; with --all an array of these\n"
              "  --format chrome  events for Perfetto (ui.perfetto.dev) and chrome://tracing: a process\n"
              "                   a conversation; turns, model calls, tools and processes as its rows\n"
+             "  --call N --curl  the request of call #N as a shell command that sends it again; each\n"
+             "                   credential is left out and a variable, SPANTAP_AUTHORIZATION for that\n"
+             "                   field, which is to be set\n"
              "  --all            all conversations, oldest first\n"
              "  -o FILE          instead of stdout; mode 0600, and FILE may not exist yet\n"
              "  --store DIR      the store to read (default: " CMD_STORE_DEFAULT ")\n",

@@ -7,6 +7,7 @@
 #include "cmd/call_ref.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
+#include "cmd/sent.h"
 #include "sink/waterfall.h"
 #include "store/messages.h"
 #include "store/store.h"
@@ -204,12 +205,13 @@ static int show_raw(const struct show_options *o, struct store *st)
 {
 	uint8_t trace[16], span[8];
 	struct buf body = {0}, out = {0};
+	bool same = true;
 	int r = store_find(st, slice_str(o->id), trace);
 
 	if (r == 0)
 		r = store_call(st, trace, o->call, span);
 	if (r == 0)
-		r = store_value(st, span, ATTR_REQUEST_BODY, &body);
+		r = sent_body(st, span, &body, &same);
 	if (r)
 		r = cmd_failed(&cmd_show, "%s", store_error(st));
 	else if (isatty(STDOUT_FILENO)) {
@@ -218,6 +220,8 @@ static int show_raw(const struct show_options *o, struct store *st)
 	} else {
 		r = cmd_output(&cmd_show, &body);
 	}
+	if (!same)
+		fprintf(stderr, "spantap show: note: " SENT_DIFFERS "\n");
 	buf_release(&body);
 	buf_release(&out);
 	return r;
@@ -308,8 +312,8 @@ const struct cmd cmd_show = {
         "of an id that 'spantap ls' prints, or of the agent's own conversation id.\n"
         "\n"
         "  --call N     call #N of the tree in full: parameters, tools, system, messages, answer\n"
-        "  --raw        the body of its request, byte by byte as it was sent, but for what was\n"
-        "               masked (none with --content full); escaped if stdout is a terminal\n"
+        "  --raw        the body of its request, byte by byte as it was sent; a note says when\n"
+        "               something is masked in it. Escaped if stdout is a terminal\n"
         "  --waterfall  along time: where a turn went, to the model, to tools, to waiting for\n"
         "               them to begin, or to the agent itself\n"
         "  --store DIR  the store to read (default: " CMD_STORE_DEFAULT ")\n"
