@@ -87,7 +87,6 @@ struct block {
 	uint64_t word; /* letters, digits, - and _ */
 	uint64_t blank;
 	uint64_t mark; /* separators, quotes, backslashes */
-	uint64_t at;   /* @ and % */
 };
 
 static struct block look(const char *p)
@@ -104,7 +103,6 @@ static struct block look(const char *p)
 		b.word |= bytes16_bits(word) << i;
 		b.blank |= bytes16_bits((bytes16)(v == ' ') | (bytes16)(v == '\t')) << i;
 		b.mark |= bytes16_bits(mark) << i;
-		b.at |= bytes16_bits((bytes16)(v == '@') | (bytes16)(v == '%')) << i;
 	}
 	return b;
 }
@@ -181,7 +179,7 @@ static bool is_digit(char c)
 
 /* Of words that begin as something known, flags, and five dashes: what begins with a dash and is none alone.
  */
-static bool begins_known(const char *p, unsigned mode)
+static inline bool begins_known(const char *p, unsigned mode)
 {
 	if (*p == '-')
 		return is_run(p[1]);
@@ -232,8 +230,15 @@ static size_t first_authority(struct slice in, size_t at, uint64_t marks)
 	return in.n;
 }
 
-static size_t first_address(struct slice in, size_t at, uint64_t ats)
+static size_t first_address(struct slice in, size_t at)
 {
+	uint64_t ats = 0;
+
+	for (unsigned i = 0; i < BLOCK; i += 16) {
+		bytes16 v = bytes16_at(in.p + at + i);
+
+		ats |= bytes16_bits((bytes16)(v == '@') | (bytes16)(v == '%')) << i;
+	}
 	for (; ats; ats &= ats - 1) {
 		size_t i = at + (size_t)__builtin_ctzll(ats);
 
@@ -275,7 +280,7 @@ size_t skip_harmless(struct slice in, size_t from, unsigned mode)
 		found = least(first_begin(in, from, at, starts, mode), first_key(in, from, at, ends & (b.mark | open)));
 		found = least(found, first_authority(in, at, b.mark));
 		if (mode & REDACT_EMAIL)
-			found = least(found, first_address(in, at, b.at));
+			found = least(found, first_address(in, at));
 		if (found < in.n)
 			return scan_from(in, from, found);
 		before = b.word >> 63;
