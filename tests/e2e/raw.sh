@@ -41,6 +41,30 @@ for api in openai anthropic; do
 	done
 done
 
+# Without TLS, and over a UNIX socket; the second time what is captured is what the command for the first one sends.
+provider --plain --unix "$T/model.sock"
+for how in tcp unix; do
+	export PY F=$PWD/tests/fixtures
+	S=$T/$how
+	mark
+	[ $how = tcp ] || export UNIX_SOCKET=$T/model.sock
+	"$SPANTAP" run --store "$S" -o "$S.tree" -- "$F/client_curl.sh" >"$T/answer" 2>&1 || fail "run: $(cat "$T/answer")"
+	exchanges 1 $how
+	id=$("$SPANTAP" ls --tsv --store "$S" | cut -f1)
+	"$SPANTAP" export "$id" --call 1 --curl --store "$S" >"$T/command" || fail "export --curl"
+	wanted=$(truth 1) TRUTH=$ALL_TRUTH
+	mark
+	"$SPANTAP" run --store "$S.again" -o "$S.tree" -- env SPANTAP_AUTHORIZATION=x sh "$T/command" >"$T/answer" ||
+		fail "$(cat "$T/command")"
+	exchanges 1 $how.again
+	is "$how: what curl sent" "$wanted" "$(truth 1)"
+	TRUTH=$ALL_TRUTH
+	id=$("$SPANTAP" ls --tsv --store "$S.again" | cut -f1)
+	"$SPANTAP" export "$id" --call 1 --curl --store "$S.again" | diff "$T/command" - || fail "$how: another command"
+done
+unset UNIX_SOCKET
+provider
+
 # What is masked at full is said: on show's and export's standard error, and in the command.
 mark
 "$SPANTAP" run --content full --store "$T/masked" -o "$T/masked.tree" -- "$PY" tests/fixtures/agent.py \

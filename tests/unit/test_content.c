@@ -285,6 +285,37 @@ static void lowered_is_made(void **state)
 }
 
 
+/* What is remembered of a part is told from another by all that is written of it. */
+static void parts_that_differ_a_little(void **state)
+{
+	struct llm_part parts[] = {
+	    {.kind = LLM_MEDIA, .name = SLICE("image/png"), .bytes = 10},
+	    {.kind = LLM_MEDIA, .name = SLICE("image/png"), .bytes = 11},
+	    {.kind = LLM_MEDIA, .name = SLICE("image/png")},
+	    {.kind = LLM_REASONING, .text = SLICE("x")},
+	    {.kind = LLM_REASONING, .text = SLICE("x"), .name = SLICE("redacted")},
+	    {.kind = LLM_TOOL_RESULT, .text = SLICE("x")},
+	    {.kind = LLM_TOOL_RESULT, .text = SLICE("x"), .is_error = true},
+	    {.kind = LLM_TOOL_RESULT, .text = SLICE("x"), .is_server = true},
+	};
+	enum { N = sizeof(parts) / sizeof(parts[0]) };
+	struct slice v[N];
+	struct built b;
+
+	(void)state;
+	begin(&b, CONTENT_FULL);
+	for (size_t i = 0; i < N; i++) {
+		struct llm_message m = {.role = SLICE("user"), .parts = &parts[i], .n_parts = 1};
+
+		v[i] = content_messages(&b.c, &b.a, &(struct llm_messages){&m, 1}, false, false).text;
+		for (size_t k = 0; k < i; k++)
+			assert_false(slice_eq(v[i], v[k]));
+		assert_true(slice_eq(
+		    v[i], content_messages(&b.c, &b.a, &(struct llm_messages){&m, 1}, false, false).text));
+	}
+	end(&b);
+}
+
 static void every_part_at_every_level(void **state)
 {
 	unsigned n = 0;
@@ -592,6 +623,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lowered_is_made),
+	    cmocka_unit_test(parts_that_differ_a_little),
 	    cmocka_unit_test(every_part_at_every_level),
 	    cmocka_unit_test(shape_is_whole),
 	    cmocka_unit_test(messages_without_parts_and_roles),

@@ -227,19 +227,82 @@ static void compare(struct slice text, unsigned mode)
 
 static void skipping_changes_nothing(void **state)
 {
-	static const char *const parts[] = {
-	    "password", "api_key", "token", " ", "  ", "\t", "=", ":", "==", "\"", "'", "\\\"", "\\", "-", "--", ";",
-	    "?", "&", "key", "sig", "https://", "https:\\/\\/", "me:pw1234@h/", "curl -u me:pw1 ", "a.b.c", "x.",
-	    "function", "hello", "Secr3tV4lue", "PGPASSWORD=", "client_secret__", "next_token", "=>", ":=",
-	    "AKIAABCDEFGHIJKLMNOP", "bearer abcdefgh1234567890", "cookie: a=b1234", "api key: abcdef123456",
-	    "sk-ant-api03-AbCdEfGh1234567890", "sk\\u002dant-api03-AbCdEfGh1234567890",
-	    "eyJhbGciOiJI.eyJzdWIiOiIx.abcdefghij", "eyJhbGciOiJI..aaaa.bbbb.cccc", "\xc3\xa9", "_", "\\n", "\\t", "\\r",
-	    "\\u0041", "\\/", "\n", "n", "@", "%40", "bob", "bob@example.com", "alice%40mail.example.org", "git@host:x",
-	    "4111111111111111", "4111-1111-1111-1111", "4111 1111 1111 1111", "378282246310005", "41111", ".", ",", "1//0",
-	    "1//0abcdefghijABCDEFGHIJ0123456789xyz", "fw_abcdefghij1234567890", "pa-", "SG.",
-	    "SG.abcdefghijABCDEFGHIJ.0123456789abcdefghijABCDE", "dapi0123456789abcdef0123456789abcdef",
-	    "hooks.slack.com/services/T0123456789/B0123456789/abcdefghij", "glc_abcdefghijABCDEFGHIJ0123456789abcdefghij0123",
-	    "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", "\\\\", "harmless words that follow "};
+	static const char *const parts[] = {"password",
+	                                    "api_key",
+	                                    "token",
+	                                    " ",
+	                                    "  ",
+	                                    "\t",
+	                                    "=",
+	                                    ":",
+	                                    "==",
+	                                    "\"",
+	                                    "'",
+	                                    "\\\"",
+	                                    "\\",
+	                                    "-",
+	                                    "--",
+	                                    ";",
+	                                    "?",
+	                                    "&",
+	                                    "key",
+	                                    "sig",
+	                                    "https://",
+	                                    "https:\\/\\/",
+	                                    "me:pw1234@h/",
+	                                    "curl -u me:pw1 ",
+	                                    "a.b.c",
+	                                    "x.",
+	                                    "function",
+	                                    "hello",
+	                                    "Secr3tV4lue",
+	                                    "PGPASSWORD=",
+	                                    "client_secret__",
+	                                    "next_token",
+	                                    "=>",
+	                                    ":=",
+	                                    "AKIAABCDEFGHIJKLMNOP",
+	                                    "bearer abcdefgh1234567890",
+	                                    "cookie: a=b1234",
+	                                    "api key: abcdef123456",
+	                                    "sk-ant-api03-AbCdEfGh1234567890",
+	                                    "sk\\u002dant-api03-AbCdEfGh1234567890",
+	                                    "eyJhbGciOiJI.eyJzdWIiOiIx.abcdefghij",
+	                                    "eyJhbGciOiJI..aaaa.bbbb.cccc",
+	                                    "\xc3\xa9",
+	                                    "_",
+	                                    "\\n",
+	                                    "\\t",
+	                                    "\\r",
+	                                    "\\u0041",
+	                                    "\\/",
+	                                    "\n",
+	                                    "n",
+	                                    "@",
+	                                    "%40",
+	                                    "bob",
+	                                    "bob@example.com",
+	                                    "alice%40mail.example.org",
+	                                    "git@host:x",
+	                                    "4111111111111111",
+	                                    "4111-1111-1111-1111",
+	                                    "4111 1111 1111 1111",
+	                                    "378282246310005",
+	                                    "41111",
+	                                    ".",
+	                                    ",",
+	                                    "1//0",
+	                                    "1//0abcdefghijABCDEFGHIJ0123456789xyz",
+	                                    "fw_abcdefghij1234567890",
+	                                    "pa-",
+	                                    "SG.",
+	                                    "SG.abcdefghijABCDEFGHIJ.0123456789abcdefghijABCDE",
+	                                    "dapi0123456789abcdef0123456789abcdef",
+	                                    "hooks.slack.com/services/T0123456789/B0123456789/abcdefghij",
+	                                    "glc_abcdefghijABCDEFGHIJ0123456789abcdefghij0123",
+	                                    "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",
+	                                    "\\\\",
+	                                    "harmless words that follow "};
 
 	(void)state;
 	srand(1);
@@ -277,8 +340,10 @@ static void skipping_knows_every_shape(void **state)
 					size_t all = sh->min > 60 ? 2 : 1;
 					for (size_t i = 0; i < all; i++)
 						buf_adds(&text, sh->alphabet & LOWER ? body : upper);
-					buf_adds(&text, " and then words that are of no harm at all, until the block ends, and "
-					                "the next one, too, with what is looked at behind it");
+					buf_adds(&text,
+					         " and then words that are of no harm at all, until the "
+					         "block ends, and "
+					         "the next one, too, with what is looked at behind it");
 					compare(buf_slice(&text), REDACT_SECRETS);
 					if (!redact_text(&masked, buf_slice(&text), REDACT_SECRETS))
 						fail_msg("'%s' is not masked", buf_str(&text));

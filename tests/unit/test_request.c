@@ -9,9 +9,12 @@
 #include <yyjson.h>
 
 #include "base/alloc.h"
+#include "span/redact.h"
 #include "span/span.h"
 
 #define KEY "sk-ant-api03-AbCdEfGh1234567890AbCdEfGh"
+
+static unsigned redact; /* span_conf.redact of what follows */
 
 struct seen {
 	struct span span; /* of the latest chat */
@@ -34,7 +37,7 @@ static void send_request(struct seen *seen, enum content_level level, struct htt
                          const char *target, struct slice body)
 {
 	static const struct span_events ev = {.span = on_span};
-	struct span_conf conf = {.content = level};
+	struct span_conf conf = {.content = level, .redact = redact};
 	struct conn_info conn = {.lib = EV_LIB_OPENSSL};
 	struct spans *sp = spans_new(&conf, &ev, seen);
 	struct llm *llm = llm_new(&spans_llm_events, sp);
@@ -125,6 +128,49 @@ static void body_with_secrets(void **state)
 		           "<],\"metadata\":{\"api_key\":\"[masked:api_key]\",\"n\":1.50}}>");
 }
 
+/* Numbers can be secrets too, in a piece and around the pieces; the others stay as they were written. */
+static void body_with_numbers(void **state)
+{
+	static const char inside[] =
+	    "{\"messages\":[{\"role\":\"user\", \"content\":\"x\", \"password\":1234}], \"n\":1.0}";
+	static const char outside[] =
+	    "{\"messages\":[{\"role\":\"user\", \"content\":\"x\"}], \"password\":[12e3], \"n\":1.0}";
+	static const char card[] =
+	    "{\"messages\":[{\"role\":\"user\", \"content\":4111111111111111}], \"n\":1.0}";
+
+	(void)state;
+	for (int level = CONTENT_REDACTED; level <= CONTENT_FULL; level++) {
+		check_body((enum content_level)level, inside,
+		           "<{\"messages\":[><{\"role\":\"user\",\"content\":\"x\",\"password\":"
+		           "\"[masked:password]\"}><], \"n\":1.0}>");
+		check_body((enum content_level)level, outside,
+		           "<{\"messages\":[><{\"role\":\"user\", \"content\":\"x\"}>"
+		           "<],\"password\":[\"[masked:password]\"],\"n\":1.0}>");
+		check_body(
+		    (enum content_level)level, card,
+		    "<{\"messages\":[><{\"role\":\"user\", \"content\":4111111111111111}><], \"n\":1.0}>");
+	}
+	redact = REDACT_CARD | REDACT_EMAIL;
+	check_body(CONTENT_REDACTED, card,
+	           "<{\"messages\":[><{\"role\":\"user\",\"content\":\"[masked:card]\"}><], \"n\":1.0}>");
+	check_body(CONTENT_REDACTED, "{\"messages\":[{\"content\":\"bob@example.com\"}]}",
+	           "<{\"messages\":[><{\"content\":\"[masked:email]\"}><]}>");
+	redact = 0;
+}
+
+/* A proxy is asked for the whole URL. */
+static void target_of_a_proxy(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	send_request(&seen, CONTENT_FULL, NULL, 0, "http://api.openai.com/v1/chat/completions?a=1",
+	             SLICE("{}"));
+	assert_true(slice_eq(text_of(&seen, ATTR_URL_PATH), SLICE("/v1/chat/completions")));
+	assert_true(slice_eq(text_of(&seen, ATTR_URL_QUERY), SLICE("a=1")));
+	span_release(&seen.span);
+}
+
 /* Bytes that are no UTF-8 stay where nothing is masked. */
 static void body_as_it_was_sent(void **state)
 {
@@ -188,10 +234,9 @@ static void head(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(body_in_pieces),
-	    cmocka_unit_test(body_with_secrets),
-	    cmocka_unit_test(body_as_it_was_sent),
-	    cmocka_unit_test(head),
+	    cmocka_unit_test(body_in_pieces),      cmocka_unit_test(body_with_secrets),
+	    cmocka_unit_test(body_with_numbers),   cmocka_unit_test(target_of_a_proxy),
+	    cmocka_unit_test(body_as_it_was_sent), cmocka_unit_test(head),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,8 @@ static void add_variable(struct buf *out, struct slice name, unsigned number)
 {
 	buf_adds(out, "\"${SPANTAP_");
 	for (size_t i = 0; i < name.n; i++)
-		buf_addc(out, isalnum((unsigned char)name.p[i]) ? (char)toupper((unsigned char)name.p[i]) : '_');
+		buf_addc(out,
+		         isalnum((unsigned char)name.p[i]) ? (char)toupper((unsigned char)name.p[i]) : '_');
 	if (number > 1)
 		buf_addf(out, "_%u", number);
 	buf_adds(out, ":?}\"");
@@ -109,6 +110,12 @@ static bool is_host(struct slice s)
 	return s.n > 0;
 }
 
+/* A path, of a UNIX socket. */
+static bool is_socket(struct slice host)
+{
+	return host.n && host.p[0] == '/';
+}
+
 static void add_url(struct buf *out, const struct span *call)
 {
 	const struct attr *port = span_get(call, ATTR_SERVER_PORT);
@@ -116,6 +123,12 @@ static void add_url(struct buf *out, const struct span *call)
 	struct slice query = str(call, ATTR_URL_QUERY), path = str(call, ATTR_URL_PATH);
 	struct buf url = {0};
 
+	if (is_socket(host)) {
+		buf_adds(out, "--unix-socket ");
+		add_word(out, host);
+		buf_addc(out, ' ');
+		host = SLICE("localhost");
+	}
 	buf_addslice(&url, scheme);
 	buf_addf(&url, memchr(host.p, ':', host.n) ? "://[%.*s]" : "://%.*s", (int)host.n, host.p);
 	if (port && port->i != (slice_eq(scheme, SLICE("https")) ? 443 : 80))
@@ -173,10 +186,12 @@ static void add_headers(struct buf *out, struct slice headers)
 
 static const char *refusal(const struct span *call, struct slice headers)
 {
-	if (!str(call, ATTR_URL_PATH).n || !str(call, ATTR_URL_SCHEME).n)
+	struct slice host = str(call, ATTR_SERVER_ADDRESS), path = str(call, ATTR_URL_PATH);
+
+	if (!path.n || !str(call, ATTR_URL_SCHEME).n)
 		return "the head of its request was not seen";
-	if (!is_token(str(call, ATTR_HTTP_METHOD)) || !is_host(str(call, ATTR_SERVER_ADDRESS)))
-		return "its method or host cannot be written";
+	if (!is_token(str(call, ATTR_HTTP_METHOD)) || path.p[0] != '/' || !(is_host(host) || is_socket(host)))
+		return "its method, path or host cannot be written";
 	if (has_header(headers, "sec-websocket-version"))
 		return "it was sent over a WebSocket, as curl sends nothing";
 	return NULL;

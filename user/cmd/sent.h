@@ -11,9 +11,11 @@
 
 #include "store/store.h"
 
-/* Appends the body to `out`, empty before. 0 or the error of store_value(); *ret_same: it is byte for byte as it was sent. */
+/* Appends the body to `out`, empty before. 0 or the error of store_value(); *ret_same: it is byte for byte as
+ * it was sent. */
 int sent_body(struct store *st, const uint8_t span[8], struct buf *out, bool *ret_same);
 
-#define SENT_DIFFERS "the body is not as it was sent, its SHA-256 differs: credentials or secrets are masked in it"
+#define SENT_DIFFERS                                                                                         \
+	"the body is not as it was sent, its SHA-256 differs: credentials or secrets are masked in it"
 
 #endif

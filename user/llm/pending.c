@@ -175,7 +175,7 @@ static void set_where(struct llm_call *call, const struct exchange *x)
 	call->user_agent = arena_dup(&call->arena, http_header_get(h, SLICE("user-agent")));
 	call->traceparent = arena_dup(&call->arena, http_header_get(h, SLICE("traceparent")));
 	call->session_key = arena_dup(&call->arena, pending_session(x));
-	request_head(call, x);
+	request_head(call, x, local_target(x->target));
 }
 
 static void fresh_call(struct pending *p, const struct llm_api *api)

@@ -16,13 +16,13 @@ void request_memory_release(struct request_memory *m)
 		hash_free(m->states[i].state);
 }
 
-void request_head(struct llm_call *call, const struct exchange *x)
+void request_head(struct llm_call *call, const struct exchange *x, struct slice target)
 {
 	const struct http_headers *h = &x->request_headers;
 	bool tls = x->conn && x->conn->lib != EV_LIB_UNKNOWN && x->conn->lib != EV_LIB_SOCKET;
 
 	call->method = arena_dup(&call->arena, x->method);
-	call->target = arena_dup(&call->arena, x->target);
+	call->target = arena_dup(&call->arena, target);
 	call->scheme =
 	    tls || slice_eq(http_header_get(h, SLICE(":scheme")), SLICE("https")) ? "https" : "http";
 	call->request_headers.v = arena_alloc(&call->arena, (h->n + 1) * sizeof(*h->v));

@@ -25,7 +25,8 @@ struct request_memory {
 void request_memory_init(struct request_memory *m); /* zero-filled before */
 void request_memory_release(struct request_memory *m);
 
-void request_head(struct llm_call *call, const struct exchange *x);
+/* `target`: that of `x` without scheme and authority. */
+void request_head(struct llm_call *call, const struct exchange *x, struct slice target);
 /* Before request_body(): the pieces of the text, which need not be JSON. */
 void request_pieces(struct request_memory *m, struct llm_call *call, struct slice body);
 /* Takes the bytes of `body`, whole and decoded. */

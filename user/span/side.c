@@ -34,6 +34,12 @@ static bool serves(const struct spans *sp, const struct flight *side, const stru
 	return c->process == side->process && agent_of(side->call);
 }
 
+/* What its call holds: neither changes while it waits. */
+static size_t held_by(const struct flight *side)
+{
+	return side->call->arena.bytes + side->call->body.cap;
+}
+
 static void settle(struct spans *sp, struct flight *side, struct conversation *c)
 {
 	struct found r = {.aside = c != NULL, .why = {"process", 0.6}};
@@ -42,7 +48,7 @@ static void settle(struct spans *sp, struct flight *side, struct conversation *c
 		r.why = (struct link_reason){"session_key", 0.8};
 	TAILQ_REMOVE(&sp->sides, side, parked);
 	sp->n_sides--;
-	sp->side_bytes -= side->call->arena.bytes;
+	sp->side_bytes -= held_by(side);
 	call_settle(sp, side, c, &r);
 }
 
@@ -69,7 +75,7 @@ void side_park(struct spans *sp, struct flight *f)
 	f->tip = with.v[with.n - 1];
 	TAILQ_INSERT_TAIL(&sp->sides, f, parked);
 	sp->n_sides++;
-	sp->side_bytes += f->call->arena.bytes;
+	sp->side_bytes += held_by(f);
 	while (sp->n_sides > SIDES_MAX || sp->side_bytes > SIDES_BYTES_MAX) {
 		struct flight *oldest = TAILQ_FIRST(&sp->sides);
 

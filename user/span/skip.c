@@ -277,7 +277,8 @@ size_t skip_harmless(struct slice in, size_t from, unsigned mode)
 		uint64_t open = b.blank & ((b.blank | b.mark) >> 1 | last);
 		size_t found;
 
-		found = least(first_begin(in, from, at, starts, mode), first_key(in, from, at, ends & (b.mark | open)));
+		found = least(first_begin(in, from, at, starts, mode),
+		              first_key(in, from, at, ends & (b.mark | open)));
 		found = least(found, first_authority(in, at, b.mark));
 		if (mode & REDACT_EMAIL)
 			found = least(found, first_address(in, at));

@@ -28,7 +28,8 @@ yyjson_mut_val *writer_value(struct writer *w, struct slice text, bool json);
 /* A copy of JSON from traffic: strings under credential-like keys masked, all others cleaned. */
 yyjson_mut_val *writer_masked(struct writer *w, yyjson_val *v, const char *credential, unsigned depth);
 
-/* What a number in JSON, as it was written, is masked as: a password is one too, and so is a card's; NULL: nothing. */
+/* What a number in JSON, as it was written, is masked as: a password is one too, and so is a card's; NULL:
+ * nothing. */
 const char *content_number_label(const struct content *c, struct slice digits, const char *credential);
 unsigned content_mode(const struct content *c); /* bits of enum redact_mode */
 
