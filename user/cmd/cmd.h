@@ -37,6 +37,12 @@ enum { CMD_OPTION_HELP = -2, CMD_OPTION_WRONG = -3 };
  */
 int cmd_option(const struct cmd *cmd, int argc, char **argv, const char *shorts, const struct option *longs);
 
+/*
+ * Where the option that is looked at stands, for what cmd_usage_error() says:
+ * "spantap.conf:12: retain-days"; borrowed.  NULL: on the command line.
+ */
+void cmd_place(const char *place);
+
 /* Says what is wrong with the call; returns CMD_USAGE. */
 int cmd_usage_error(const struct cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Says why it failed; returns CMD_FAILED. */

@@ -10,9 +10,16 @@
 #include "cmd/cmd.h"
 #include "store/store.h"
 
+static const char *place;
+
+void cmd_place(const char *where)
+{
+	place = where;
+}
+
 static void say(const struct cmd *cmd, const char *fmt, va_list ap, const char *tail)
 {
-	fprintf(stderr, "spantap %s: ", cmd->name);
+	fprintf(stderr, "spantap %s: %s%s", cmd->name, place ? place : "", place ? ": " : "");
 	vfprintf(stderr, fmt, ap);
 	fprintf(stderr, "%s", tail);
 }
@@ -22,9 +29,9 @@ int cmd_usage_error(const struct cmd *cmd, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(cmd, fmt, ap, "");
+	say(cmd, fmt, ap, "; see");
 	va_end(ap);
-	fprintf(stderr, "; see 'spantap %s --help'\n", cmd->name);
+	fprintf(stderr, " 'spantap %s --help'\n", cmd->name);
 	return CMD_USAGE;
 }
 

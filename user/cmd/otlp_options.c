@@ -4,23 +4,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
+#include "base/conf.h"
 #include "cmd/otlp_options.h"
 
 #define TIMEOUT_MS 10000 /* the default of the specification */
 #define TRACES     "/v1/traces"
+#define HEADERS_BYTES_MAX (32 << 10) /* of one endpoint: they travel in one message */
 
 static const struct otlp_endpoint unset = {.encoding = OTLP_PROTOBUF, .profile = OTLP_COMMON, .gzip = true,
 					   .timeout_ms = TIMEOUT_MS};
 
-/* What is said before the first URL, from where each endpoint begins. */
-static struct otlp_endpoint *defaults(void)
+static struct otlp_endpoint *before(struct outputs *o)
 {
-	static struct otlp_endpoint d;
-
-	if (!d.timeout_ms)
-		d = unset;
-	return &d;
+	if (!o->endpoint_before.timeout_ms)
+		o->endpoint_before = unset;
+	return &o->endpoint_before;
 }
 
 static bool is_url(const char *s)
@@ -28,8 +26,16 @@ static bool is_url(const char *s)
 	return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0;
 }
 
+static const char *kept(struct outputs *o, struct buf *text)
+{
+	const char *s = arena_dup(&o->texts, buf_slice(text)).p;
+
+	buf_release(text);
+	return s;
+}
+
 /* With the path of traces, unless it ends in it. */
-static char *whole_url(const char *url)
+static const char *whole_url(struct outputs *o, const char *url)
 {
 	struct buf b = {0};
 
@@ -38,18 +44,16 @@ static char *whole_url(const char *url)
 		b.n--;
 	if (!slice_ends(buf_slice(&b), SLICE(TRACES)))
 		buf_adds(&b, TRACES);
-	char *whole = xstrdup(buf_str(&b));
-	buf_release(&b);
-	return whole;
+	return kept(o, &b);
 }
 
-static int add_endpoint(const struct cmd *cmd, struct outputs *o, char *url)
+static int add_endpoint(const struct cmd *cmd, struct outputs *o, const char *url)
 {
 	if (o->n_endpoints == EXPORT_ENDPOINTS_MAX)
 		return cmd_usage_error(cmd, "more than %d endpoints", EXPORT_ENDPOINTS_MAX);
 	if (!is_url(url))
 		return cmd_usage_error(cmd, "'%s' is no http:// or https:// URL", url);
-	o->endpoints[o->n_endpoints] = *defaults();
+	o->endpoints[o->n_endpoints] = *before(o);
 	o->endpoints[o->n_endpoints++].url = url;
 	return 0;
 }
@@ -66,29 +70,32 @@ static bool is_header(struct slice name, struct slice value)
 	return name.n > 0;
 }
 
-static int add_header(const struct cmd *cmd, struct otlp_endpoint *e, struct slice name, struct slice value)
+static int add_header(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, struct slice name, struct slice value)
 {
 	struct buf b = {0};
+	size_t bytes = name.n + value.n;
 
+	for (size_t i = 0; i < e->n_headers; i++)
+		bytes += strlen(e->headers[i]);
 	if (!is_header(name, value))
 		return cmd_usage_error(cmd, "'%.*s' is no header: give NAME=VALUE", (int)name.n, name.p);
-	if (e->n_headers == OTLP_HEADERS_MAX)
-		return cmd_usage_error(cmd, "more than %d headers", OTLP_HEADERS_MAX);
+	if (e->n_headers == OTLP_HEADERS_MAX || bytes > HEADERS_BYTES_MAX)
+		return cmd_usage_error(cmd, "more than %d headers, or 32 KiB of them", OTLP_HEADERS_MAX);
 	buf_addf(&b, "%.*s: %.*s", (int)name.n, name.p, (int)value.n, value.p);
-	e->headers[e->n_headers++] = xstrdup(buf_str(&b));
-	buf_release(&b);
+	e->headers[e->n_headers++] = kept(o, &b);
 	return 0;
 }
 
-static int set_header(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+static int set_header(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s)
 {
 	const char *sep = strchr(s, '=');
 
-	return add_header(cmd, e, slice_of(s, sep ? (size_t)(sep - s) : 0), slice_str(sep ? sep + 1 : ""));
+	return add_header(cmd, o, e, slice_of(s, sep ? (size_t)(sep - s) : 0), slice_str(sep ? sep + 1 : ""));
 }
 
-static int set_protocol(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+static int set_protocol(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s)
 {
+	(void)o;
 	if (strcmp(s, "http/protobuf") == 0)
 		e->encoding = OTLP_PROTOBUF;
 	else if (strcmp(s, "http/json") == 0)
@@ -99,18 +106,20 @@ static int set_protocol(const struct cmd *cmd, struct otlp_endpoint *e, const ch
 	return 0;
 }
 
-static int set_compression(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+static int set_compression(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s)
 {
+	(void)o;
 	e->gzip = strcmp(s, "gzip") == 0;
 	if (!e->gzip && strcmp(s, "none") != 0)
 		return cmd_usage_error(cmd, "'%s' is no compression of ours: gzip or none", s);
 	return 0;
 }
 
-static int set_profile(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+static int set_profile(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s)
 {
 	int profile = otlp_profile_parse(slice_str(s));
 
+	(void)o;
 	if (profile < 0)
 		return cmd_usage_error(
 		    cmd, "'%s' is no profile: plain, common, langfuse, phoenix, langsmith, signoz or tempo", s);
@@ -118,10 +127,11 @@ static int set_profile(const struct cmd *cmd, struct otlp_endpoint *e, const cha
 	return 0;
 }
 
-static int set_timeout(const struct cmd *cmd, struct otlp_endpoint *e, const char *s)
+static int set_timeout(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s)
 {
 	uint64_t ms;
 
+	(void)o;
 	if (!slice_u64(slice_str(s), &ms) || ms == 0 || ms > INT_MAX)
 		return cmd_usage_error(cmd, "'%s' is no number of milliseconds", s);
 	e->timeout_ms = (unsigned)ms;
@@ -136,25 +146,69 @@ static int set_file(const struct cmd *cmd, const char **ret, const char *path)
 	return 0;
 }
 
+struct headers_file {
+	const struct cmd *cmd;
+	struct outputs *o;
+	struct otlp_endpoint *e;
+	const char *path;
+	int code;
+};
+
+/* A value of the file is not shown: it may be a key. */
+static void on_header(void *ctx, unsigned line, struct slice name, struct slice value)
+{
+	struct headers_file *f = ctx;
+
+	if (!is_header(name, value) || !value.p)
+		f->code = cmd_usage_error(f->cmd, "'%s' line %u is no header: write NAME = VALUE", f->path, line);
+	else if (f->code == 0)
+		f->code = add_header(f->cmd, f->o, f->e, name, value);
+}
+
+static void on_header_error(void *ctx, unsigned line, const char *what)
+{
+	struct headers_file *f = ctx;
+
+	f->code = cmd_usage_error(f->cmd, "'%s' line %u: %s", f->path, line, what);
+}
+
+static int read_headers(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *path)
+{
+	static const struct conf_events events = {on_header, on_header_error};
+	struct headers_file f = {cmd, o, e, path, 0};
+	struct buf text = {0}, error = {0};
+	bool open = false;
+
+	if (conf_read(path, cmd_user(), &text, &open, &error))
+		f.code = cmd_usage_error(cmd, "%s", buf_str(&error));
+	else if (open)
+		f.code = cmd_usage_error(cmd, "'%s' holds keys and everybody may read it: chmod o-r", path);
+	else
+		conf_parse(buf_slice(&text), &events, &f);
+	buf_release(&text);
+	buf_release(&error);
+	return f.code;
+}
+
 bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code)
 {
-	struct otlp_endpoint *e = o->n_endpoints ? &o->endpoints[o->n_endpoints - 1] : defaults();
+	struct otlp_endpoint *e = o->n_endpoints ? &o->endpoints[o->n_endpoints - 1] : before(o);
 
 	switch (opt) {
 	case OTLP_OPTION_URL:
-		*ret_code = add_endpoint(cmd, o, whole_url(optarg));
+		*ret_code = add_endpoint(cmd, o, whole_url(o, optarg));
 		break;
 	case OTLP_OPTION_HEADER:
-		*ret_code = set_header(cmd, e, optarg);
+		*ret_code = set_header(cmd, o, e, optarg);
 		break;
 	case OTLP_OPTION_PROTOCOL:
-		*ret_code = set_protocol(cmd, e, optarg);
+		*ret_code = set_protocol(cmd, o, e, optarg);
 		break;
 	case OTLP_OPTION_PROFILE:
-		*ret_code = set_profile(cmd, e, optarg);
+		*ret_code = set_profile(cmd, o, e, optarg);
 		break;
 	case OTLP_OPTION_COMPRESSION:
-		*ret_code = set_compression(cmd, e, optarg);
+		*ret_code = set_compression(cmd, o, e, optarg);
 		break;
 	case OTLP_OPTION_CA:
 		*ret_code = set_file(cmd, &e->ca, optarg);
@@ -166,7 +220,10 @@ bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_cod
 		*ret_code = set_file(cmd, &e->key, optarg);
 		break;
 	case OTLP_OPTION_TIMEOUT:
-		*ret_code = set_timeout(cmd, e, optarg);
+		*ret_code = set_timeout(cmd, o, e, optarg);
+		break;
+	case OTLP_OPTION_HEADERS_FILE:
+		*ret_code = read_headers(cmd, o, e, optarg);
 		break;
 	default:
 		return false;
@@ -191,7 +248,7 @@ static const char *variable(const char *name, bool *ret_traces)
 }
 
 /* W3C Baggage without properties: k=v,k=v, values percent-encoded. */
-static int add_headers(const struct cmd *cmd, struct otlp_endpoint *e, const char *list)
+static int add_headers(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *list)
 {
 	struct slice rest = slice_str(list), item;
 	int code = 0;
@@ -219,17 +276,17 @@ static int add_headers(const struct cmd *cmd, struct otlp_endpoint *e, const cha
 			}
 			buf_addc(&plain, value.p[i]);
 		}
-		code = add_header(cmd, e, slice_trim(name), buf_slice(&plain));
+		code = add_header(cmd, o, e, slice_trim(name), buf_slice(&plain));
 		buf_release(&plain);
 	}
 	return code;
 }
 
-static int from_variables(const struct cmd *cmd, struct otlp_endpoint *e)
+static int from_variables(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e)
 {
 	static const struct {
 		const char *name;
-		int (*set)(const struct cmd *cmd, struct otlp_endpoint *e, const char *s);
+		int (*set)(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e, const char *s);
 	} settings[] = {{"HEADERS", add_headers},
 			{"PROTOCOL", set_protocol},
 			{"COMPRESSION", set_compression},
@@ -245,7 +302,7 @@ static int from_variables(const struct cmd *cmd, struct otlp_endpoint *e)
 		const char *v = variable(settings[i].name, &traces);
 
 		if (v)
-			code = settings[i].set(cmd, e, v);
+			code = settings[i].set(cmd, o, e, v);
 	}
 	for (size_t i = 0; code == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
 		const char *v = variable(files[i].name, &traces);
@@ -265,12 +322,12 @@ int otlp_finish(const struct cmd *cmd, struct outputs *o)
 	if (!o->n_endpoints) {
 		if (!url)
 			return 0;
-		code = add_endpoint(cmd, o, traces ? xstrdup(url) : whole_url(url));
-		return code ? code : from_variables(cmd, &o->endpoints[0]);
+		code = add_endpoint(cmd, o, traces ? url : whole_url(o, url));
+		return code ? code : from_variables(cmd, o, &o->endpoints[0]);
 	}
 	headers = variable("HEADERS", &traces);
 	for (size_t i = 0; headers && code == 0 && i < o->n_endpoints; i++)
 		if (!o->endpoints[i].n_headers)
-			code = add_headers(cmd, &o->endpoints[i], headers);
+			code = add_headers(cmd, o, &o->endpoints[i], headers);
 	return code;
 }

@@ -26,10 +26,13 @@ enum {
 	OTLP_OPTION_CERT,
 	OTLP_OPTION_KEY,
 	OTLP_OPTION_TIMEOUT,
+	OTLP_OPTION_HEADERS_FILE,
+	OTLP_OPTION_END,
 };
 
 #define OTLP_OPTIONS                                                                                                 \
 	{"otlp", required_argument, NULL, OTLP_OPTION_URL}, {"otlp-header", required_argument, NULL, OTLP_OPTION_HEADER}, \
+	    {"otlp-headers-file", required_argument, NULL, OTLP_OPTION_HEADERS_FILE},                                 \
 	    {"otlp-protocol", required_argument, NULL, OTLP_OPTION_PROTOCOL},                                         \
 	    {"otlp-profile", required_argument, NULL, OTLP_OPTION_PROFILE},                                           \
 	    {"otlp-compression", required_argument, NULL, OTLP_OPTION_COMPRESSION},                                   \
@@ -42,7 +45,8 @@ enum {
 	"                        not there); may be given again.  What follows is of the endpoint before\n"         \
 	"                        it, or of all when it stands before the first:\n"                                  \
 	"  --otlp-header K=V     a header of each request; keys rather go into the variable\n"                      \
-	"                        OTEL_EXPORTER_OTLP_HEADERS, which ps(1) does not show\n"                           \
+	"                        OTEL_EXPORTER_OTLP_HEADERS, which ps(1) does not show, or into a file:\n"           \
+	"  --otlp-headers-file FILE  lines NAME = VALUE; a file that not everybody may read\n"                       \
 	"  --otlp-protocol P     http/protobuf (default) or http/json\n"                                            \
 	"  --otlp-profile P      attributes as this backend reads them: plain, common (default),\n"                 \
 	"                        langfuse, phoenix, langsmith, signoz or tempo\n"                                   \

@@ -56,7 +56,7 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 	case 'M':
 		return redact(cmd, &o->redact, ret_code);
 	case 'v':
-		log_verbose(1);
+		o->verbose = true;
 		return true;
 	default:
 		return otlp_option(cmd, opt, o, ret_code);
@@ -97,13 +97,15 @@ static void look_at_terminal(struct sink_conf *s)
 
 int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gid)
 {
-	static struct buf dir;
-
 	o->uid = uid;
 	o->gid = gid;
 	int code = otlp_finish(cmd, o);
 	if (code)
 		return code;
+	for (size_t i = 0; i < o->n_endpoints; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(o->endpoints[i].url, o->endpoints[k].url) == 0)
+				return cmd_usage_error(cmd, "--otlp '%s' is given twice", o->endpoints[i].url);
 	enum content_level shown = o->otlp_content_given ? o->sink.otlp_file_content : CONTENT_SHAPE;
 	for (size_t i = 0; i < o->n_endpoints; i++)
 		o->endpoints[i].content = shown < o->sink.content ? shown : o->sink.content;
@@ -115,13 +117,15 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 	if (o->redact && o->sink.content == CONTENT_FULL)
 		return cmd_usage_error(cmd, "--redact masks at --content redacted, full keeps what was said");
 	if (!o->sink.store_dir) {
-		int err = store_default_dir(&dir, uid);
+		struct buf dir = {0};
 
-		if (err)
+		if (store_default_dir(&dir, uid))
 			return cmd_usage_error(cmd, "user %u has no home directory: give --store DIR", (unsigned)uid);
-		o->sink.store_dir = buf_str(&dir);
+		o->sink.store_dir = arena_dup(&o->texts, buf_slice(&dir)).p;
+		buf_release(&dir);
 	}
 	make_instance(o->sink.instance);
 	look_at_terminal(&o->sink);
+	log_verbose(o->verbose);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include "cmd/otlp_options.h"
 
 #define OUTPUT_OPTIONS                                                                                               \
-	{"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
+	{"output", required_argument, NULL, 'o'}, {"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
 	    {"join-traces", no_argument, NULL, 'j'}, {"redact", required_argument, NULL, 'M'},                        \
 	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
@@ -15,7 +15,7 @@
 #define RETAIN_BYTES (8ull << 30) /* default of --retain-size */
 
 #define OUTPUT_USAGE                                                                                                 \
-	"  -o FILE               the tree goes to FILE instead of stderr\n"                                          \
+	"  -o, --output FILE     the tree goes to FILE instead of stderr\n"                                          \
 	"  --store DIR           where spans are kept (default: spantap in the user's XDG state directory)\n"        \
 	"  --content LEVEL       none, shape, redacted or full: how much of prompts, answers, arguments\n"           \
 	"                        and results is kept (default redacted; credentials are masked at every level)\n"    \

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "cmd/capture_options.h"
+#include "cmd/config.h"
 #include "probe/features.h"
 #include "store/store.h"
 
@@ -15,6 +18,10 @@ static const char usage[] =
     "descendants, until SIGINT or SIGTERM. Several rules: what matches any of them.\n"
     "Without a rule: the whole host.\n"
     "\n"
+    "  --config FILE         options from a file, by their long names: lines KEY = VALUE. What the\n"
+    "                        command line says of a key replaces what FILE says of it; a rule\n"
+    "                        replaces all rules, --otlp all endpoints. SIGHUP reads FILE again\n"
+    "  --check-config        say OK, or each error; record nothing\n"
     "  --pid PID             this process; may be given more than once, as all rules\n"
     "  --cgroup PATH         the processes of a cgroup and of those below it\n"
     "  --comm NAME           processes of this name (as ps -o comm shows it)\n"
@@ -27,7 +34,12 @@ static const char usage[] =
     "\n"
     "Exit code: 0 ended by a signal, everything written; 1 it failed; 2 wrong options.\n";
 
+/* Values above all characters, and above all of options. */
+enum { OPTION_CONFIG = 0x300, OPTION_CHECK, OPTION_VALUES };
+
 static const struct option options[] = {CAPTURE_OPTIONS,
+                                        {"config", required_argument, NULL, OPTION_CONFIG},
+                                        {"check-config", no_argument, NULL, OPTION_CHECK},
                                         {"pid", required_argument, NULL, 'p'},
                                         {"cgroup", required_argument, NULL, 'g'},
                                         {"comm", required_argument, NULL, 'n'},
@@ -35,6 +47,32 @@ static const struct option options[] = {CAPTURE_OPTIONS,
                                         {"container", required_argument, NULL, 'd'},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
+
+static const char *const command_line_only[] = {"config", "check-config", "help", NULL};
+
+/* What was asked for: a configuration of the capture, and what its strings and rules live in. */
+struct asked {
+	struct capture cap;
+	struct selection selection;
+	struct arena texts;
+};
+
+/* The command line; the file is read anew with each SIGHUP. */
+struct call {
+	int argc;
+	char **argv;
+	const char *file; /* NULL: there is none */
+	bool check;
+	bool given[OPTION_VALUES]; /* on the command line */
+	struct asked *first;       /* what recording began with; what cannot change is of it */
+	struct asked *last, *stale; /* the one that was asked for last, and before */
+};
+
+struct reading {
+	const struct call *call;
+	struct asked *to;
+	bool again; /* it is not the first time */
+};
 
 /* The rule that an option makes, -1: it makes none. */
 static int rule_of(int opt)
@@ -55,51 +93,192 @@ static int rule_of(int opt)
 	}
 }
 
-static int parse(int argc, char **argv, struct capture *cap)
+static bool is_otlp(int opt)
 {
-	int opt, code = 0;
+	return opt >= OTLP_OPTION_URL && opt < OTLP_OPTION_END;
+}
 
-	while ((opt = cmd_option(&cmd_record, argc, argv, "o:", options)) != -1) {
-		struct buf error = {0};
+static bool rules_given(const struct call *call)
+{
+	for (int opt = 0; opt < OPTION_VALUES; opt++)
+		if (call->given[opt] && rule_of(opt) >= 0)
+			return true;
+	return false;
+}
 
-		if (opt == CMD_OPTION_HELP || opt == CMD_OPTION_WRONG)
-			return opt;
-		if (rule_of(opt) >= 0) {
-			if (!select_add(cap->selection, (enum select_by)rule_of(opt), optarg, &error))
-				return cmd_usage_error(&cmd_record, "%s", buf_str(&error));
-		} else if (!capture_option(&cmd_record, opt, cap, &code) && code) {
-			return code;
-		}
+/* False: wrong, and said. */
+static bool take(struct asked *a, int opt)
+{
+	struct buf error = {0};
+	bool ok = true;
+	int code = 0;
+
+	if (rule_of(opt) < 0)
+		return capture_option(&cmd_record, opt, &a->cap, &code) || !code;
+	if (!select_add(&a->selection, (enum select_by)rule_of(opt), optarg, &error)) {
+		cmd_usage_error(&cmd_record, "%s", buf_str(&error));
+		ok = false;
 	}
-	if (optind < argc)
-		return cmd_usage_error(&cmd_record, "unexpected argument '%s'", argv[optind]);
-	return capture_options_check(&cmd_record, cap);
+	buf_release(&error);
+	return ok;
+}
+
+static bool take_line(void *ctx, int opt)
+{
+	const struct reading *r = ctx;
+	bool replaced = rule_of(opt) >= 0 ? rules_given(r->call)
+			: is_otlp(opt)    ? r->call->given[OTLP_OPTION_URL]
+					  : r->call->given[opt];
+
+	return replaced || take(r->to, opt);
+}
+
+/* A header, and user name and password of a URL. */
+static bool holds_key(int opt, const char *value)
+{
+	return opt == OTLP_OPTION_HEADER || (opt == OTLP_OPTION_URL && value && strchr(value, '@'));
+}
+
+/* Settings of endpoints without an endpoint of their own would be those of none. */
+static int check_otlp(const struct call *call, const struct asked *a)
+{
+	if (!a->cap.out.n_endpoints || call->given[OTLP_OPTION_URL])
+		return CMD_OK;
+	for (int opt = OTLP_OPTION_URL; opt < OTLP_OPTION_END; opt++)
+		if (call->given[opt])
+			return cmd_usage_error(&cmd_record,
+					       "--otlp-... on the command line is of an --otlp there: those of '%s' have settings of their own",
+					       call->file);
+	return CMD_OK;
+}
+
+static int read_file(const struct reading *r)
+{
+	const struct config config = {.cmd = &cmd_record,
+				      .path = r->call->file,
+				      .options = options,
+				      .not_here = command_line_only,
+				      .texts = &r->to->texts,
+				      .take = take_line,
+				      .secret = holds_key,
+				      .ctx = (void *)(uintptr_t)r};
+	int code = r->call->file ? config_read(&config) : CMD_OK;
+
+	return code ? code : check_otlp(r->call, r->to);
+}
+
+/* A process that a rule named may have ended since: these rules are kept as they are. */
+static int read_command_line(const struct reading *r)
+{
+	const struct call *call = r->call;
+	int opt, code = CMD_OK;
+
+	optind = 0; /* begin again: getopt(3), "Notes" */
+	while ((opt = cmd_option(&cmd_record, call->argc, call->argv, "o:", options)) != -1)
+		if (opt != OPTION_CONFIG && opt != OPTION_CHECK && !(r->again && rule_of(opt) >= 0) && !take(r->to, opt))
+			code = CMD_USAGE;
+	return code;
+}
+
+static void asked_free(struct asked *a)
+{
+	if (!a)
+		return;
+	select_release(&a->selection);
+	arena_release(&a->cap.out.texts);
+	arena_release(&a->texts);
+	free(a);
+}
+
+/* What belongs to it. */
+static int finish(struct asked *a)
+{
+	uid_t uid = cmd_user();
+	const struct passwd *pw = getpwuid(uid);
+	int code = capture_options_check(&cmd_record, &a->cap);
+
+	if (code)
+		return code;
+	if (uid != getuid() && !pw)
+		return cmd_usage_error(&cmd_record, "SUDO_UID is %u, but there is no such user",
+		                       (unsigned)uid);
+	if (!a->cap.out.sink.store_dir && uid == 0)
+		a->cap.out.sink.store_dir = RECORD_STORE;
+	return outputs_finish(&cmd_record, &a->cap.out, uid, uid == getuid() ? getgid() : pw->pw_gid);
+}
+
+/* All of the command line and the file. NULL: each error was said. */
+static struct asked *ask(const struct call *call)
+{
+	struct asked *a = xcalloc(1, sizeof(*a));
+	struct reading r = {call, a, call->first != NULL};
+	int code;
+
+	a->cap = (struct capture){
+	    .out = {.sink = {.content = CONTENT_REDACTED, .tree_file = "", .retain_bytes = RETAIN_BYTES, .continuous = true}, .sample = {.share = 1}},
+	    .llm_only = true};
+	code = read_file(&r);
+	code |= read_command_line(&r);
+	if (code || finish(a)) {
+		asked_free(a);
+		return NULL;
+	}
+	a->cap.selection = r.again && rules_given(call) ? NULL : &a->selection;
+	return a;
+}
+
+static const struct capture *ask_again(void *ctx)
+{
+	struct call *call = ctx;
+	struct asked *next = ask(call);
+
+	if (!next)
+		return NULL;
+	asked_free(call->stale);
+	call->stale = call->last;
+	call->last = next;
+	return &next->cap;
+}
+
+static int run_call(struct call *call)
+{
+	struct buf lacks = {0};
+	int code = CMD_USAGE;
+
+	call->first = ask(call);
+	if (call->check && call->first)
+		printf("%s: OK\n", call->file ? call->file : "command line");
+	if (call->check || !call->first)
+		return call->first ? CMD_OK : CMD_USAGE;
+	if (!features_capable(&lacks)) {
+		code = cmd_failed(&cmd_record, "%s", buf_str(&lacks));
+	} else {
+		call->first->cap.again = call->file ? ask_again : NULL;
+		call->first->cap.again_ctx = call;
+		code = capture_record(&call->first->cap) ? CMD_FAILED : CMD_OK;
+	}
+	buf_release(&lacks);
+	return code;
 }
 
 static int run(int argc, char **argv)
 {
-	struct selection selection = {0};
-	struct capture cap = {.out = {.sink = {.content = CONTENT_REDACTED, .tree_file = "", .retain_bytes = RETAIN_BYTES}, .sample = {.share = 1}},
-	                      .selection = &selection,
-	                      .llm_only = true};
-	struct buf lacks = {0};
-	uid_t uid = cmd_user();
-	const struct passwd *pw = getpwuid(uid);
-	int code = parse(argc, argv, &cap);
+	static struct call call;
+	int opt;
 
-	if (code)
-		return code == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
-	if (uid != getuid() && !pw)
-		return cmd_usage_error(&cmd_record, "SUDO_UID is %u, but there is no such user",
-		                       (unsigned)uid);
-	if (!cap.out.sink.store_dir && uid == 0)
-		cap.out.sink.store_dir = RECORD_STORE;
-	code = outputs_finish(&cmd_record, &cap.out, uid, uid == getuid() ? getgid() : pw->pw_gid);
-	if (code)
-		return code;
-	if (!features_capable(&lacks))
-		return cmd_failed(&cmd_record, "%s", buf_str(&lacks));
-	return capture_record(&cap) ? CMD_FAILED : CMD_OK;
+	call.argc = argc;
+	call.argv = argv;
+	while ((opt = cmd_option(&cmd_record, argc, argv, "o:", options)) != -1) {
+		if (opt == CMD_OPTION_HELP || opt == CMD_OPTION_WRONG)
+			return opt == CMD_OPTION_HELP ? CMD_OK : CMD_USAGE;
+		if (opt == OPTION_CONFIG)
+			call.file = optarg;
+		call.check |= opt == OPTION_CHECK;
+		call.given[opt] = true;
+	}
+	if (optind < argc)
+		return cmd_usage_error(&cmd_record, "unexpected argument '%s'", argv[optind]);
+	return run_call(&call);
 }
 
 const struct cmd cmd_record = {"record", "record processes that run already, a container, or the whole host",

@@ -90,8 +90,12 @@ bool budget_look(struct budget *b, uint64_t now, const pid_t *pids, size_t n)
 	uint64_t cpu = 0, anon = 0, shared = 0, since = now - b->looked;
 	bool first = !b->looked;
 
-	if (!b->cpu && !b->memory)
-		return false;
+	if (!(b->cpu > 0) && !b->memory) {
+		bool eased = b->step > 0; /* the limits are gone: SIGHUP */
+
+		b->step = 0;
+		return eased;
+	}
 	forget_gone(b, pids, n);
 	for (size_t i = 0; i < n; i++) {
 		uint64_t c, a, s;

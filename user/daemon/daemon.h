@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "daemon/budget.h"
 #include "daemon/exporter.h"
@@ -46,7 +47,7 @@ struct sink_wire {
 	uid_t uid;
 	gid_t gid;
 	int columns;
-	bool color;
+	bool color, continuous;
 	enum content_level otlp_file_content, content;
 	uint64_t retain_age_ns, retain_bytes;
 	uint8_t instance[16];
@@ -60,11 +61,14 @@ struct outputs {
 	struct sample_conf sample;
 	struct budget budget;    /* --max-cpu, --max-memory */
 	bool otlp_content_given; /* else the OTLP file gets what is kept */
+	bool verbose;
+	struct otlp_endpoint endpoint_before; /* what is said before the first, from where each begins; no timeout: nothing yet */
 	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];
 	size_t n_endpoints;
 	const char *record_file;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;
+	struct arena texts; /* strings made for them */
 };
 
 void sink_wire_encode(struct buf *out, const struct outputs *o);
@@ -75,6 +79,12 @@ struct capture {
 	struct selection *selection; /* of capture_record() */
 	unsigned without;            /* enum loader_cap: not to be used, although the kernel has them */
 	bool llm_only;               /* --http llm */
+	/*
+	 * SIGHUP: what is asked for now; NULL: it is wrong, and that was said.  It lives until it was
+	 * asked once more.  Not set: SIGHUP ends the recording, as the others do.
+	 */
+	const struct capture *(*again)(void *ctx);
+	void *again_ctx;
 	char *const *argv;        /* CMD, NULL-terminated */
 	const char *user;         /* CMD's user name; NULL: keep ours */
 	uid_t cmd_uid;

@@ -25,8 +25,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/child.h"
 #include "daemon/daemon.h"
+#include "daemon/exports.h"
 #include "daemon/journal.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "llm/names.h"
@@ -36,39 +40,25 @@
 #include "probe/status.h"
 #include "sink/summary.h"
 
-#define START_MS        15000 /* a role has to be ready by then */
 #define SWEEP_MS        200   /* after a process ended: report and forget its connections */
 #define LIVE_SWEEP_NS 5000000000ull /* between two looks at live connections */
+#define SERVICE_NS  10000000000ull /* between two words to the service manager */
 #define TICK_MS       1000  /* what is done from time to time is looked at so often */
 #define DRAIN_NS        2000000000ull /* after CMD ended, for what the rings still hold */
+#define STOP_NS         60000000000ull /* the same of a recording that is ended: a service manager waits 90 s */
 #define FLUSH_NS        300000000000ull /* after CMD ended, for decode and sink to write what they hold; a signal ends it */
 #define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_RESTARTS   3
-#define EXPORT_AGAIN_NS 10000000000ull /* between two starts of an exporter that ends by itself */
-#define EXPORT_END_NS   4000000000ull  /* after sink has ended, for exporters to send what they can */
 #define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
 #define JUDGE_WINDOW_NS 1000000000ull
 #define HEAR_MAX        1024 /* messages of a role in one go: it cannot keep us from all else */
 #define LINK_BUFFER     (4 << 20)
 #define LEFT_MAX        (1 << 20) /* bytes that a crashed decode left unread: above what its socket holds */
 
-struct child {
-	const char *name;
-	pid_t pid; /* 0: not running */
-	int sock[2];
-	bool done; /* it said MSG_DONE */
-	unsigned restarts;
-};
-
-struct export_child {
-	struct child child;
-	uint64_t again_at; /* when it is started again */
-};
-
 struct probe {
-	const struct outputs *out;
+	struct outputs out; /* as it is now */
 	struct loader *loader; /* NULL when replaying */
 	struct attacher *attacher;
 	struct discover *discover;
@@ -81,7 +71,10 @@ struct probe {
 	bool status_unsent;
 	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
-	struct export_child exports[EXPORT_ENDPOINTS_MAX];
+	struct exports *exports;
+	struct service *service; /* NULL: nobody to tell */
+	uint64_t service_told;
+	bool retain_unsent; /* sink does not know yet how long to keep */
 	int link[2]; /* decode's end, sink's end */
 	int journal_fd, heads_fd, recording_fd, file;
 	struct journal *journal;
@@ -92,6 +85,8 @@ struct probe {
 	pid_t cmd;
 	int cmd_status;
 	bool cmd_ended, stopped, ending, end_sent, impatient;
+	bool reloads, reload_due; /* SIGHUP asks for it, and did */
+	uint64_t flush_ns;
 	bool sweep_due;
 	uint64_t sweep_at;
 	uint64_t touched; /* bytes lost or ignored at the last sweep */
@@ -143,18 +138,18 @@ static void send_left(struct probe *p, struct slice left)
 
 static int start_decode(struct probe *p)
 {
-	struct decode_conf conf = {.content = p->out->sink.content,
-				   .redact = p->out->redact,
+	struct decode_conf conf = {.content = p->out.sink.content,
+				   .redact = p->out.redact,
 				   .from_file = p->file >= 0,
 				   .recording = p->recording_fd >= 0,
-				   .join_traces = p->out->join_traces,
-				   .sample = p->out->sample,
+				   .join_traces = p->out.join_traces,
+				   .sample = p->out.sample,
 				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd, p->heads_fd};
 	size_t n = 3;
 
-	memcpy(conf.instance, p->out->sink.instance, sizeof(conf.instance));
+	memcpy(conf.instance, p->out.sink.instance, sizeof(conf.instance));
 	if (conf.from_file) {
 		fds[n++] = p->file;
 	} else {
@@ -173,7 +168,7 @@ static int start_decode(struct probe *p)
 
 static int start_sink(struct probe *p)
 {
-	struct outputs out = *p->out;
+	struct outputs out = p->out;
 	struct buf wire = {0};
 	int err;
 
@@ -186,53 +181,6 @@ static int start_sink(struct probe *p)
 	err = msg_send(p->sink.sock[0], MSG_CONF, buf_slice(&wire), &p->link[1], 1);
 	buf_release(&wire);
 	return err;
-}
-
-/* Nobody waits for it: it begins where it left off, and capture does not need it. */
-static void start_export(struct probe *p, size_t i)
-{
-	struct export_child *e = &p->exports[i];
-	struct export_conf conf = {.endpoint = p->out->endpoints[i],
-				   .store_dir = p->out->sink.store_dir,
-				   .uid = p->out->uid,
-				   .gid = p->out->gid};
-	struct buf wire = {0};
-
-	export_conf_encode(&wire, &conf);
-	e->again_at = clock_boot_ns() + EXPORT_AGAIN_NS;
-	e->child.pid = spawn_role("export", e->child.sock[1]);
-	if (e->child.pid < 0 || msg_send(e->child.sock[0], MSG_CONF, buf_slice(&wire), NULL, 0))
-		log_warn("cannot start an exporter");
-	buf_release(&wire);
-}
-
-/* Waits until a role just started is ready. False, said why, when it is not. */
-static bool wait_ready(struct probe *p, struct child *c)
-{
-	struct pollfd fd = {.fd = c->sock[0], .events = POLLIN};
-	uint64_t until = clock_boot_ns() + START_MS * 1000000ull;
-
-	while (clock_boot_ns() < until) {
-		if (poll(&fd, 1, 100) > 0 && msg_recv(c->sock[0], &p->msg) == 0) {
-			if (p->msg.type == MSG_READY)
-				return true;
-			if (p->msg.type == MSG_FAIL)
-				log_warn("%.*s", (int)p->msg.payload.n, p->msg.payload.p);
-			return false;
-		}
-		int status;
-		if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
-			/* Its last word may have come between the two looks. */
-			if (poll(&fd, 1, 0) > 0)
-				continue;
-			log_warn("%s ended at once (%s %d)", c->name, WIFSIGNALED(status) ? "signal" : "status",
-				 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-			c->pid = 0;
-			return false;
-		}
-	}
-	log_warn("%s did not start within %d s", c->name, START_MS / 1000);
-	return false;
 }
 
 /* What sink opened for decode: the heads of conversations, and the recording if there is one. */
@@ -269,24 +217,19 @@ static bool start_roles(struct probe *p)
 		log_warn("cannot start sink: %s", strerror(-err));
 		return false;
 	}
-	if (!wait_ready(p, &p->sink))
+	if (!child_wait_ready(&p->sink, &p->msg))
 		return false;
 	take_files(p);
-	for (size_t i = 0; i < p->out->n_endpoints; i++) {
-		p->exports[i].child.name = "export";
-		if (role_socket(p->exports[i].child.sock))
-			return false;
-		start_export(p, i);
-		if (!wait_ready(p, &p->exports[i].child))
-			return false; /* before anything is captured: it knows then from where on to export */
-		fcntl(p->exports[i].child.sock[0], F_SETFL, O_NONBLOCK);
-	}
+	p->exports = exports_new();
+	exports_set(p->exports, &p->out);
+	if (!exports_start(p->exports))
+		return false; /* before anything is captured */
 	err = start_decode(p);
 	if (err) {
 		log_warn("cannot start decode: %s", strerror(-err));
 		return false;
 	}
-	if (!wait_ready(p, &p->decode))
+	if (!child_wait_ready(&p->decode, &p->msg))
 		return false;
 	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
 	fcntl(p->sink.sock[0], F_SETFL, O_NONBLOCK);
@@ -333,7 +276,7 @@ static void restart_decode(struct probe *p)
 	struct buf left = {0};
 	take_left(p, &left);
 	fcntl(p->decode.sock[0], F_SETFL, 0);
-	if (start_decode(p) || !wait_ready(p, &p->decode))
+	if (start_decode(p) || !child_wait_ready(&p->decode, &p->msg))
 		p->decode_again_at = clock_boot_ns() + CRASH_WINDOW_NS;
 	fcntl(p->decode.sock[0], F_SETFL, O_NONBLOCK);
 	p->pressure_untold = p->budget.step > 0;
@@ -353,28 +296,10 @@ static void on_sink_death(struct probe *p)
 	}
 	log_warn("sink crashed: starting it again; unacknowledged spans are sent again, the tree shows only these");
 	fcntl(p->sink.sock[0], F_SETFL, 0);
-	if (start_sink(p) || !wait_ready(p, &p->sink))
+	if (start_sink(p) || !child_wait_ready(&p->sink, &p->msg))
 		p->sink.done = true;
 	fcntl(p->sink.sock[0], F_SETFL, O_NONBLOCK);
 	p->status_unsent = true;
-}
-
-static void reap_exports(struct probe *p)
-{
-	for (size_t i = 0; i < p->out->n_endpoints; i++) {
-		struct export_child *e = &p->exports[i];
-		int status;
-
-		if (e->child.pid > 0 && waitpid(e->child.pid, &status, WNOHANG) == e->child.pid) {
-			e->child.pid = 0;
-			if (!e->child.done && !p->ending)
-				log_warn("an exporter ended (%s %d): starting it again; nothing is lost, its spans are in the store",
-					 WIFSIGNALED(status) ? "signal" : "status",
-					 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		}
-		if (e->child.pid == 0 && !e->child.done && !p->ending && clock_boot_ns() > e->again_at)
-			start_export(p, i);
-	}
 }
 
 static void reap(struct probe *p)
@@ -389,7 +314,6 @@ static void reap(struct probe *p)
 		on_decode_death(p, status);
 	if (p->sink.pid > 0 && waitpid(p->sink.pid, &status, WNOHANG) == p->sink.pid)
 		on_sink_death(p);
-	reap_exports(p);
 }
 
 /* decode asks, the kernel side compares: all that a hostile decode can do is to make us deaf. */
@@ -503,7 +427,8 @@ static int start_cmd(struct probe *p, const struct capture *cap)
 /*
  * Signals sent to us by a process are CMD's; those that the terminal sends have
  * reached it already.  When CMD has ended they mean us: wait no longer.
- * Without CMD they end the recording; a second one means: wait no longer.
+ * Without CMD they end the recording; a second one means: wait no longer.  With
+ * a configuration file SIGHUP asks to read it again.
  */
 static void on_signals(struct probe *p)
 {
@@ -514,6 +439,8 @@ static void on_signals(struct probe *p)
 			continue;
 		if (p->ending)
 			p->impatient |= info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM;
+		else if (p->reloads && info.ssi_signo == SIGHUP)
+			p->reload_due = true;
 		else if (p->cmd <= 0)
 			p->stopped |= info.ssi_signo != SIGCONT;
 		else if (info.ssi_code <= 0 && !p->cmd_ended)
@@ -638,9 +565,7 @@ static size_t own_processes(const struct probe *p, pid_t *ret)
 	ret[n++] = getpid();
 	ret[n++] = p->decode.pid;
 	ret[n++] = p->sink.pid;
-	for (size_t i = 0; i < p->out->n_endpoints; i++)
-		ret[n++] = p->exports[i].child.pid;
-	return n;
+	return n + (p->exports ? exports_pids(p->exports, ret + n) : 0);
 }
 
 static void say_pressure(const struct probe *p, unsigned before)
@@ -660,7 +585,7 @@ static void say_pressure(const struct probe *p, unsigned before)
 /* Above the limits decode is told to do with less; its successor is told again. */
 static void keep_budget(struct probe *p)
 {
-	pid_t pids[3 + EXPORT_ENDPOINTS_MAX];
+	pid_t pids[3 + EXPORTS_MAX];
 	uint64_t now = clock_boot_ns();
 	unsigned before = p->budget.step;
 
@@ -677,6 +602,57 @@ static void keep_budget(struct probe *p)
 	if (p->pressure_untold && p->decode.pid &&
 	    msg_send(p->decode.sock[0], MSG_RECORD, slice_of(&mark, sizeof(mark)), NULL, 0) == 0)
 		p->pressure_untold = false;
+}
+
+/* To sink, when they have changed. */
+static void report_limits(struct probe *p)
+{
+	const struct msg_retain limits = {p->out.sink.retain_age_ns, p->out.sink.retain_bytes};
+
+	if (p->retain_unsent && p->sink.pid > 0 && !p->sink.done &&
+	    msg_send(p->sink.sock[0], MSG_RETAIN, slice_of(&limits, sizeof(limits)), NULL, 0) == 0)
+		p->retain_unsent = false;
+}
+
+static void count_followed(void *ctx, const struct followed *f)
+{
+	(void)f;
+	++*(size_t *)ctx;
+}
+
+static void service_words(struct probe *p, struct buf *out)
+{
+	uint64_t lost = loader_count(p->loader, EV_COUNT_DATA_LOST);
+	size_t n = 0;
+
+	loader_each_followed(p->loader, count_followed, &n);
+	buf_addf(out, "recording %s; %zu process%s followed; captured ", buf_str(&p->selection), n, n == 1 ? "" : "es");
+	summary_bytes(out, loader_count(p->loader, EV_COUNT_DATA_BYTES));
+	buf_adds(out, lost ? ", lost " : ", nothing lost");
+	if (lost)
+		summary_bytes(out, lost);
+}
+
+/*
+ * The watchdog hears from this loop, and only while what it needs is there: a
+ * sink that was given up, or a decode that does not come back, is worth a
+ * restart.  A decode that stays away for a while after too many crashes is not.
+ */
+static void report_service(struct probe *p)
+{
+	uint64_t now = clock_boot_ns();
+	struct buf words = {0};
+
+	if (!p->service || !p->loader)
+		return;
+	if (p->sink.pid > 0 && (p->decode.pid > 0 || p->decode_again_at > now))
+		service_alive(p->service);
+	if (now - p->service_told < SERVICE_NS || p->ending)
+		return;
+	p->service_told = now;
+	service_words(p, &words);
+	service_status(p->service, buf_str(&words));
+	buf_release(&words);
 }
 
 /* --- the loop and the end --- */
@@ -707,9 +683,9 @@ static void turn(struct probe *p, int ms)
 	on_signals(p);
 	hear(p, &p->decode);
 	hear(p, &p->sink);
-	for (size_t i = 0; i < p->out->n_endpoints; i++)
-		hear(p, &p->exports[i].child);
 	reap(p);
+	if (p->exports)
+		exports_turn(p->exports);
 	restart_decode(p);
 	if (p->loader && clock_boot_ns() >= p->sweep_at)
 		sweep(p);
@@ -717,6 +693,8 @@ static void turn(struct probe *p, int ms)
 		discover_tick(p->discover);
 	keep_budget(p);
 	report_status(p);
+	report_limits(p);
+	report_service(p);
 }
 
 struct last_totals {
@@ -748,29 +726,24 @@ static void send_end(struct probe *p)
 	p->end_sent = msg_send(p->decode.sock[0], MSG_END, slice_of(&s, sizeof(s)), NULL, 0) == 0;
 }
 
-static bool exports_run(struct probe *p)
-{
-	for (size_t i = 0; i < p->out->n_endpoints; i++)
-		if (p->exports[i].child.pid > 0 && !p->exports[i].child.done)
-			return true;
-	return false;
-}
-
 /* Everything is in the store: exporters send what they can within a few seconds; a later run sends the rest. */
 static void finish_exports(struct probe *p)
 {
 	uint64_t until = clock_boot_ns() + EXPORT_END_NS;
 
-	for (size_t i = 0; i < p->out->n_endpoints; i++)
-		msg_send(p->exports[i].child.sock[0], MSG_END, (struct slice){0}, NULL, 0);
-	while (exports_run(p) && clock_boot_ns() < until && !p->impatient)
+	if (!p->exports)
+		return;
+	exports_end(p->exports);
+	while (exports_run(p->exports) && clock_boot_ns() < until && !p->impatient)
 		turn(p, 50);
+	if (exports_run(p->exports))
+		log_warn("an exporter does not end: what it has not sent waits in the store, see 'spantap status'");
 }
 
 /* Lets decode and sink finish; only a stall ends the wait. */
 static void finish(struct probe *p)
 {
-	uint64_t until = clock_boot_ns() + FLUSH_NS;
+	uint64_t until = clock_boot_ns() + p->flush_ns;
 	unsigned crashes = p->crashes;
 
 	/* Nobody waits any more for a host to calm down: what was captured is decoded now, crash by crash. */
@@ -797,22 +770,6 @@ static void finish(struct probe *p)
 	finish_exports(p);
 }
 
-static void stop_child(struct child *c)
-{
-	for (int i = 0; i < 2; i++)
-		if (c->sock[i] > 0)
-			close(c->sock[i]);
-	/* It ends at end of file; what could hang was given its time in finish(). */
-	for (int i = 0; c->pid > 0 && i < 100; i++) {
-		if (waitpid(c->pid, NULL, WNOHANG) == c->pid)
-			c->pid = 0;
-		else
-			usleep(10000);
-	}
-	if (c->pid > 0 && kill(c->pid, SIGKILL) == 0) /* CAP_KILL */
-		waitpid(c->pid, NULL, 0);
-}
-
 static void tear_down(struct probe *p)
 {
 	discover_stop(p->discover);
@@ -821,10 +778,10 @@ static void tear_down(struct probe *p)
 	for (int i = 0; i < 2; i++)
 		if (p->link[i] > 0)
 			close(p->link[i]);
-	stop_child(&p->decode);
-	stop_child(&p->sink);
-	for (size_t i = 0; i < p->out->n_endpoints; i++)
-		stop_child(&p->exports[i].child);
+	child_stop(&p->decode);
+	child_stop(&p->sink);
+	exports_free(p->exports);
+	service_free(p->service);
 	journal_close(p->journal);
 	status_free(p->status);
 	buf_release(&p->status_json);
@@ -845,7 +802,8 @@ static void set_up_signals(struct probe *p)
 
 static void probe_init(struct probe *p, const struct outputs *out)
 {
-	*p = (struct probe){.out = out,
+	*p = (struct probe){.out = *out,
+			    .flush_ns = FLUSH_NS,
 			    .decode = {.name = "decode"},
 			    .sink = {.name = "sink"},
 			    .journal_fd = -1,
@@ -919,12 +877,6 @@ int capture_run(const struct capture *cap)
 	return exit_code(p.cmd_status);
 }
 
-static void count_followed(void *ctx, const struct followed *f)
-{
-	(void)f;
-	++*(size_t *)ctx;
-}
-
 static void say_ready(struct probe *p)
 {
 	const struct attach_stats *a = attacher_stats(p->attacher);
@@ -961,11 +913,79 @@ static void say_end(const struct sink_summary *s)
 	buf_release(&words);
 }
 
+static void select_again(struct probe *p, struct selection *selection, struct buf *what)
+{
+	struct buf words = {0};
+
+	select_words(selection, &words);
+	if (!slice_eq(buf_slice(&words), buf_slice(&p->selection))) {
+		buf_clear(&p->selection);
+		buf_addslice(&p->selection, buf_slice(&words));
+		buf_addf(what, "%srecording %s; what was followed before stays so until it ends", what->n ? ", " : "",
+			 buf_str(&p->selection));
+	}
+	int err = discover_select(p->discover, selection);
+	if (err)
+		log_warn("cannot look for what is to be recorded now: %s", strerror(-err));
+	buf_release(&words);
+}
+
+/* What may change does; what may not is named. */
+static void take_over(struct probe *p, const struct capture *first, const struct capture *next)
+{
+	struct buf what = {0}, fixed = {0};
+	struct outputs *out = &p->out;
+	size_t endpoints;
+
+	if (next->selection)
+		select_again(p, next->selection, &what);
+	endpoints = exports_set(p->exports, &next->out);
+	if (endpoints)
+		buf_addf(&what, "%sspans go to %zu endpoint%s", what.n ? ", " : "", next->out.n_endpoints,
+			 next->out.n_endpoints == 1 ? "" : "s");
+	if (out->sink.retain_age_ns != next->out.sink.retain_age_ns || out->sink.retain_bytes != next->out.sink.retain_bytes) {
+		out->sink.retain_age_ns = next->out.sink.retain_age_ns;
+		out->sink.retain_bytes = next->out.sink.retain_bytes;
+		p->retain_unsent = true;
+		buf_addf(&what, "%sretention", what.n ? ", " : "");
+	}
+	if (p->budget.cpu != next->out.budget.cpu || p->budget.memory != next->out.budget.memory) {
+		p->budget.cpu = next->out.budget.cpu;
+		p->budget.memory = next->out.budget.memory;
+		buf_addf(&what, "%slimits", what.n ? ", " : "");
+	}
+	log_warn("configuration read again: %s", what.n ? buf_str(&what) : "nothing changed");
+	if (reload_fixed(first, next, &fixed))
+		log_warn("%s as before: that changes only when spantap is started again", buf_str(&fixed));
+	buf_release(&what);
+	buf_release(&fixed);
+}
+
+static void reload(struct probe *p, const struct capture *first)
+{
+	struct buf words = {0};
+
+	p->reload_due = false;
+	service_reloading(p->service);
+	const struct capture *next = first->again(first->again_ctx);
+	if (next)
+		take_over(p, first, next);
+	else
+		log_warn("the configuration is refused as a whole, see above: everything stays as it was");
+	service_words(p, &words);
+	service_ready(p->service, buf_str(&words));
+	buf_release(&words);
+}
+
 int capture_record(const struct capture *cap)
 {
 	static struct probe p;
+	struct buf words = {0};
 
 	probe_init(&p, &cap->out);
+	p.flush_ns = STOP_NS;
+	p.reloads = cap->again != NULL;
+	p.service = service_new();
 	if (!begin(&p, cap))
 		return 1;
 	places_warm(p.attacher);
@@ -982,9 +1002,16 @@ int capture_record(const struct capture *cap)
 	}
 	report_status(&p);
 	say_ready(&p);
+	service_words(&p, &words);
+	service_ready(p.service, buf_str(&words));
+	buf_release(&words);
 	setpriority(PRIO_PROCESS, 0, HURRY);
-	while (!p.stopped)
+	while (!p.stopped) {
 		turn(&p, wait_ms(&p));
+		if (p.reload_due && !p.stopped)
+			reload(&p, cap);
+	}
+	service_stopping(p.service, "writing what was captured");
 	finish(&p);
 	struct sink_summary s = count_up(&p);
 	say_end(&s);

@@ -87,6 +87,7 @@ void sink_wire_encode(struct buf *out, const struct outputs *o)
 			      .color = o->sink.color,
 			      .otlp_file_content = o->sink.otlp_file_content,
 			      .content = o->sink.content,
+			      .continuous = o->sink.continuous,
 			      .retain_age_ns = o->sink.retain_age_ns,
 			      .retain_bytes = o->sink.retain_bytes};
 	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
@@ -132,6 +133,7 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->record_file = wire_string(&in);
 	o->sink.columns = w.columns;
 	o->sink.color = w.color;
+	o->sink.continuous = w.continuous;
 	o->sink.content = w.content;
 	o->sink.otlp_file_content = w.otlp_file_content;
 	o->sink.retain_age_ns = w.retain_age_ns;
@@ -419,7 +421,24 @@ static void on_message(struct sink_process *sp)
 	}
 }
 
-/* probe says only what the status is, and by closing its end that it is gone. */
+static void on_retain(struct sink_process *sp)
+{
+	struct msg_retain limits;
+
+	if (sp->msg.payload.n != sizeof(limits))
+		return;
+	memcpy(&limits, sp->msg.payload.p, sizeof(limits));
+	sp->conf.retain_age_ns = limits.age_ns;
+	sp->conf.retain_bytes = limits.bytes;
+	for (size_t i = 0; i < sp->n_exporters; i++)
+		if (sp->exporters[i].ops == &sink_store)
+			sink_store_retain(sp->exporters[i].state, &sp->conf);
+	if (!sp->dirty_since)
+		sp->dirty_since = clock_boot_ns();
+	sp->rest_at = 0;
+}
+
+/* probe says what the status is and what to keep, and by closing its end that it is gone. */
 static bool hear_probe(struct sink_process *sp)
 {
 	int err;
@@ -427,6 +446,8 @@ static bool hear_probe(struct sink_process *sp)
 	while ((err = msg_recv(ROLE_SOCKET, &sp->msg)) == 0)
 		if (sp->msg.type == MSG_STATUS)
 			on_status(sp, STATUS_PROBE);
+		else if (sp->msg.type == MSG_RETAIN)
+			on_retain(sp);
 	return err == -EAGAIN;
 }
 
@@ -499,7 +520,7 @@ int sink_main(void)
 	do {
 		if (msg_recv(ROLE_SOCKET, &sp.msg))
 			return EXIT_SPANTAP;
-	} while (sp.msg.type == MSG_STATUS); /* its, unread */
+	} while (sp.msg.type == MSG_STATUS || sp.msg.type == MSG_RETAIN); /* its, unread */
 	if (sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
 		return EXIT_SPANTAP;
 	sp.link = sp.msg.fds[0];

@@ -26,6 +26,7 @@ enum msg_type {
 	MSG_INSPECT,   /* probe -> inspect: a file descriptor; inspect -> probe: struct target */
 	MSG_JUDGE,     /* decode -> probe: struct verdict of state.h */
 	MSG_STATUS,    /* probe -> sink, decode -> sink: struct msg_status, then a JSON object: what `spantap status` shows of it */
+	MSG_RETAIN,    /* probe -> sink: struct msg_retain, how long and how much to keep from now on */
 	/* decode to sink, and back */
 	MSG_RESET,     /* a new decode: what it has half sent is void */
 	MSG_SPAN,      /* struct msg_span, then a part of an encoded span */
@@ -45,6 +46,10 @@ enum status_part { STATUS_PROBE = 0, STATUS_DECODE = 1 };
 struct msg_status {
 	uint32_t part; /* enum status_part; the JSON replaces what was sent of it before */
 	uint32_t pad;
+};
+
+struct msg_retain {
+	uint64_t age_ns, bytes; /* struct store_limits */
 };
 
 struct msg {

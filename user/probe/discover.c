@@ -351,6 +351,14 @@ struct discover *discover_start(const struct discover_conf *conf)
 	return NULL;
 }
 
+int discover_select(struct discover *d, struct selection *s)
+{
+	int err = select_rearm(d->conf.selection, s, d->conf.loader);
+
+	d->conf.selection = s;
+	return err ? err : scan(d);
+}
+
 int discover_fd(const struct discover *d)
 {
 	return d->epoll;

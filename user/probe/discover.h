@@ -50,6 +50,8 @@ int discover_fd(const struct discover *d);
 void discover_work(struct discover *d, bool *ret_exits);
 /* Takes off the probes that are not needed any more; to be called at least every few seconds. */
 void discover_tick(struct discover *d);
+/* Another selection from now on, borrowed in place of the first; what is followed stays so. 0 or -errno. */
+int discover_select(struct discover *d, struct selection *s);
 void discover_stop(struct discover *d); /* accepts NULL */
 const struct discover_stats *discover_stats(const struct discover *d);
 

@@ -485,6 +485,16 @@ int loader_select(struct loader *l, const struct select_key *key)
 	return 0;
 }
 
+void loader_unselect(struct loader *l, const struct select_key *key)
+{
+	bpf_map_delete_elem(bpf_map__fd(l->bpf->maps.selected), key);
+}
+
+void loader_follow_some(struct loader *l)
+{
+	l->bpf->bss->control.all = 0;
+}
+
 void loader_ask(struct loader *l)
 {
 	l->bpf->bss->control.ask = 1;

@@ -78,6 +78,10 @@ bool loader_follows(const struct loader *l, const struct ev_proc *proc);
 bool loader_follows_pid(const struct loader *l, pid_t pid);
 /* Programs that execute from now on and match are followed. */
 int loader_select(struct loader *l, const struct select_key *key);
+/* No longer, of what was given to loader_select(). */
+void loader_unselect(struct loader *l, const struct select_key *key);
+/* No longer every process, see loader_follow_all(). */
+void loader_follow_some(struct loader *l);
 /* Every exec of a process that is not followed comes as EV_WATCH_ASK. */
 void loader_ask(struct loader *l);
 /* Our own ids, as the kernel side sees them. */

@@ -211,6 +211,29 @@ int select_arm(const struct selection *s, struct loader *l)
 	return err;
 }
 
+static bool asks_for(const struct selection *s, const struct select_key *key)
+{
+	struct select_key k;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (kernel_key(&s->v[i], &k) && memcmp(&k, key, sizeof(k)) == 0)
+			return true;
+	return false;
+}
+
+int select_rearm(const struct selection *old, const struct selection *s, struct loader *l)
+{
+	struct select_key key;
+	int err = select_arm(s, l);
+
+	for (size_t i = 0; i < old->n; i++)
+		if (kernel_key(&old->v[i], &key) && !asks_for(s, &key))
+			loader_unselect(l, &key);
+	if (s->n)
+		loader_follow_some(l);
+	return err;
+}
+
 /* --- what user space decides --- */
 
 static bool exe_matches(const char *pattern, pid_t pid)

@@ -43,6 +43,11 @@ void select_words(const struct selection *s, struct buf *out);
 
 /* Tells the kernel side what to look at. 0 or -errno. */
 int select_arm(const struct selection *s, struct loader *l);
+/*
+ * The same when `old` was armed before: what only it asks for is not looked at
+ * any more.  There is no moment at which neither counts.
+ */
+int select_rearm(const struct selection *old, const struct selection *s, struct loader *l);
 /* Whether a process that runs already matches. */
 bool select_matches(const struct selection *s, const struct self *self, const struct process_facts *f);
 /* The processes named by id have been looked for: from now on such an id may be another one's. */

@@ -17,6 +17,7 @@ struct sink_conf {
 	const char *tree_file;        /* NULL: stderr; "" : no tree */
 	enum content_level otlp_file_content;
 	enum content_level content;   /* the level at which the spans were made: nothing above it can be in them */
+	bool continuous;              /* it is to watch all the time: when nobody did before is said */
 	bool color;                   /* stderr is a terminal that shows colours */
 	int columns;                  /* width of the terminal, 80 when unknown */
 	uint64_t retain_age_ns, retain_bytes; /* struct store_limits; 0: no limit */
@@ -60,6 +61,9 @@ struct sink_ops {
 
 /* The store that an exporter of sink_store writes to; NULL: none. */
 struct store *sink_store_of(void *state);
+
+/* conf->retain_*: from now on; part of the open batch. 0 or -errno. */
+int sink_store_retain(void *state, const struct sink_conf *conf);
 
 extern const struct sink_ops sink_store, sink_otlp_file, sink_tree;
 /* All exporters that `conf` asks for are opened; NULL-terminated table in sinks.c. */

@@ -20,7 +20,7 @@ struct store_sink {
 };
 
 /* What the capture was told to keep, and how long. */
-static int record_conf(struct store *st, const struct sink_conf *conf)
+static int audit_conf(struct store *st, const struct sink_conf *conf)
 {
 	struct buf detail = {0};
 
@@ -29,7 +29,7 @@ static int record_conf(struct store *st, const struct sink_conf *conf)
 	         (unsigned long long)conf->retain_bytes);
 	int r = store_audit(st, clock_wall_ns(), "config", buf_slice(&detail));
 	buf_release(&detail);
-	return r ? r : store_commit(st);
+	return r;
 }
 
 static int open_store(const struct sink_conf *conf, void **ret_state, const char **ret_error)
@@ -46,7 +46,9 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 	if (r == 0)
 		r = store_capture_content(st, conf->content);
 	if (r == 0)
-		r = record_conf(st, conf);
+		r = audit_conf(st, conf);
+	if (r == 0)
+		r = store_commit(st);
 	if (r == 0) {
 		struct store_sink *s = xcalloc(1, sizeof(*s));
 
@@ -148,6 +150,16 @@ static const char *error(void *state)
 	struct store_sink *s = state;
 
 	return s ? store_error(s->st) : NULL;
+}
+
+int sink_store_retain(void *state, const struct sink_conf *conf)
+{
+	struct store_sink *s = state;
+
+	if (!s)
+		return 0;
+	s->limits = (struct store_limits){conf->retain_age_ns, conf->retain_bytes};
+	return audit_conf(s->st, conf);
 }
 
 struct store *sink_store_of(void *state)
