@@ -45,9 +45,17 @@ static bool get(struct slice *in, const char **ret)
 void export_conf_encode(struct buf *out, const struct export_conf *c)
 {
 	const struct otlp_endpoint *e = &c->endpoint;
-	struct wire w = {c->uid,     c->gid,  e->encoding,   e->profile,
-			 e->content, e->gzip, e->timeout_ms, e->n_headers};
+	struct wire w;
 
+	memset(&w, 0, sizeof(w)); /* padding, too: equal configurations are equal bytes */
+	w.uid = c->uid;
+	w.gid = c->gid;
+	w.encoding = e->encoding;
+	w.profile = e->profile;
+	w.content = e->content;
+	w.gzip = e->gzip;
+	w.timeout_ms = e->timeout_ms;
+	w.n_headers = e->n_headers;
 	buf_add(out, &w, sizeof(w));
 	put(out, c->store_dir);
 	put(out, e->url);

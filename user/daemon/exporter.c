@@ -364,6 +364,17 @@ static void set_up(struct exporter *x)
 	x->limit = EXPORT_SPANS_MAX;
 }
 
+/* What the next start has to send. */
+static void tell_waiting(struct exporter *x)
+{
+	uint64_t newest = x->cursor;
+
+	store_feed_newest(x->store, &newest);
+	if (newest > x->cursor)
+		log_warn("%s: %llu spans wait in the store, the next start goes on behind span %llu", buf_str(&x->shown_url),
+			 (unsigned long long)(newest - x->cursor), (unsigned long long)x->cursor);
+}
+
 int exporter_main(void)
 {
 	static struct exporter x;
@@ -381,6 +392,7 @@ int exporter_main(void)
 		return EXIT_SPANTAP;
 	run(&x);
 	note(&x);
+	tell_waiting(&x);
 	msg_send(ROLE_SOCKET, MSG_DONE, (struct slice){0}, NULL, 0);
 	store_fed_free(x.v, x.n);
 	otlp_client_free(x.client);

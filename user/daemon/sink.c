@@ -65,6 +65,7 @@ struct sink_process {
 	struct buf status[2];   /* by enum status_part: the last JSON object of each */
 	bool status_due;        /* to be written */
 	bool failing;           /* some exporter is */
+	bool watching;          /* probe has said so */
 	bool synced;            /* a RESET came: parts before it belong to our predecessor */
 	bool ended;
 	struct store *store; /* NULL: there is none */
@@ -438,16 +439,31 @@ static void on_retain(struct sink_process *sp)
 	sp->rest_at = 0;
 }
 
+/* probe watches: its first status says so. */
+static void on_watching(struct sink_process *sp)
+{
+	if (sp->watching)
+		return;
+	sp->watching = true;
+	for (size_t i = 0; i < sp->n_exporters; i++)
+		if (sp->exporters[i].ops == &sink_store)
+			sink_store_watch(sp->exporters[i].state);
+	if (!sp->dirty_since)
+		sp->dirty_since = clock_boot_ns();
+}
+
 /* probe says what the status is and what to keep, and by closing its end that it is gone. */
 static bool hear_probe(struct sink_process *sp)
 {
 	int err;
 
 	while ((err = msg_recv(ROLE_SOCKET, &sp->msg)) == 0)
-		if (sp->msg.type == MSG_STATUS)
+		if (sp->msg.type == MSG_STATUS) {
 			on_status(sp, STATUS_PROBE);
-		else if (sp->msg.type == MSG_RETAIN)
+			on_watching(sp);
+		} else if (sp->msg.type == MSG_RETAIN) {
 			on_retain(sp);
+		}
 	return err == -EAGAIN;
 }
 

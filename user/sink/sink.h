@@ -62,6 +62,8 @@ struct sink_ops {
 /* The store that an exporter of sink_store writes to; NULL: none. */
 struct store *sink_store_of(void *state);
 
+/* The processes are watched from now on: what the capture before left unwatched is kept and told. */
+void sink_store_watch(void *state);
 /* conf->retain_*: from now on; part of the open batch. 0 or -errno. */
 int sink_store_retain(void *state, const struct sink_conf *conf);
 

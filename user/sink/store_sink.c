@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "sink/sink.h"
 #include "sink/summary.h"
 #include "store/json_text.h"
@@ -15,6 +16,9 @@ struct store_sink {
 	struct store *st;
 	struct store_limits limits;
 	struct store_erased erased;
+	struct store_watched before; /* what watched before us */
+	uint8_t instance[16];
+	bool continuous;
 	uint64_t failing_since; /* ns since the epoch; 0: it works */
 	struct buf failure;     /* why it did not */
 };
@@ -40,7 +44,10 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 	*ret_state = NULL;
 	if (!conf->store_dir)
 		return 0;
+	struct store_watched before = {0};
 	int r = store_open(conf->store_dir, STORE_WRITE, &st, &message);
+	if (r == 0 && conf->continuous)
+		r = store_watched(st, conf->instance, &before);
 	if (r == 0)
 		r = store_capture_begin(st, conf->instance, conf->command, clock_wall_ns());
 	if (r == 0)
@@ -52,7 +59,11 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 	if (r == 0) {
 		struct store_sink *s = xcalloc(1, sizeof(*s));
 
-		*s = (struct store_sink){.st = st, .limits = {conf->retain_age_ns, conf->retain_bytes}};
+		*s = (struct store_sink){.st = st,
+		                         .limits = {conf->retain_age_ns, conf->retain_bytes},
+		                         .before = before,
+		                         .continuous = conf->continuous && !before.still};
+		memcpy(s->instance, conf->instance, sizeof(s->instance));
 		*ret_state = s;
 		return 0;
 	}
@@ -150,6 +161,42 @@ static const char *error(void *state)
 	struct store_sink *s = state;
 
 	return s ? store_error(s->st) : NULL;
+}
+
+static void add_time(struct buf *out, uint64_t wall_ns)
+{
+	time_t t = (time_t)(wall_ns / 1000000000);
+	char text[32];
+	struct tm tm;
+
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	buf_adds(out, text);
+}
+
+static void tell_unwatched(const struct store_watched *before, uint64_t now)
+{
+	struct buf text = {0};
+
+	add_time(&text, before->until);
+	buf_adds(&text, " to ");
+	add_time(&text, now);
+	log_warn("nothing was watched from %s (%llu s): spantap %s", buf_str(&text),
+	         (unsigned long long)((now - before->until) / 1000000000),
+	         before->ended ? "was not running" : "was killed, the first time is its last sign of life");
+	buf_release(&text);
+}
+
+void sink_store_watch(void *state)
+{
+	struct store_sink *s = state;
+	uint64_t now = clock_wall_ns();
+
+	if (!s || !s->continuous)
+		return;
+	s->continuous = false;
+	if (s->before.until && s->before.until < now)
+		tell_unwatched(&s->before, now);
+	store_watch_begin(s->st, s->instance, &s->before, now);
 }
 
 int sink_store_retain(void *state, const struct sink_conf *conf)

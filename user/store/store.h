@@ -82,12 +82,26 @@ struct store_counter {
 int store_capture_end(struct store *st, uint64_t wall_ns, const struct store_counter *v, size_t n);
 
 /*
- * Audit events, rows of the table audit_event: capture_begin, config, loss,
- * degraded, retention, capture_end.  Only what writes records them: a reader
+ * Audit events, rows of the table audit_event: capture_begin, watch_begin, config,
+ * loss, degraded, retention, capture_end.  Only what writes records them: a reader
  * opens the store read-only, so who has looked at a conversation is not there.
  * `detail` is a JSON object. Part of the open batch.
  */
 int store_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail);
+
+/*
+ * For a capture that is to watch all the time: until when one of its kind did
+ * before.  To be asked before store_capture_begin().
+ */
+struct store_watched {
+	uint64_t until; /* ns since the epoch; 0: none is known */
+	bool ended;     /* as it should; else it was killed, and `until` is its last sign of life */
+	bool still;     /* it is the same capture: only its sink was started again */
+};
+
+int store_watched(struct store *st, const uint8_t instance[16], struct store_watched *ret);
+/* From now on it watches: an audit event, which says since when nobody did. */
+int store_watch_begin(struct store *st, const uint8_t instance[16], const struct store_watched *before, uint64_t wall_ns);
 
 struct store_limits {
 	uint64_t age_ns; /* conversations that ended longer ago are erased; 0: never */
