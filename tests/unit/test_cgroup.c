@@ -88,6 +88,35 @@ static void what_is_no_container(void **state)
 	       "/docker/0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF", "");
 }
 
+static void expect_pod(const char *path, const char *wanted)
+{
+	struct ev_exec *rec = record(path);
+	char got[POD_UID_LEN + 1];
+
+	cgroup_pod(rec, got);
+	assert_string_equal(got, wanted);
+	free(rec);
+}
+
+static void pods_by_their_uid(void **state)
+{
+	const char *const uid = "01234567-89ab-cdef-0123-456789abcdef", *const hash = "0123456789abcdef0123456789abcdef";
+
+	(void)state;
+	expect_pod("kubepods/besteffort/pod01234567-89ab-cdef-0123-456789abcdef/" ID, uid);
+	expect_pod("kubepods/pod01234567-89ab-cdef-0123-456789abcdef/" ID "/init", uid);
+	expect_pod("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod01234567_89ab_cdef_0123_456789abcdef.slice/"
+	           "cri-containerd-" ID ".scope", uid);
+	expect_pod("kubepods.slice/kubepods-pod01234567_89ab_cdef_0123_456789abcdef.slice/crio-" ID ".scope", uid);
+	expect_pod("kubepods.slice/kubepods-besteffort-pod01234567_89ab_cdef_0123_456789abcdef.slice/x", uid);
+	expect_pod("kubepods/burstable/pod0123456789abcdef0123456789abcdef/" ID, hash);
+	expect_pod("docker/" ID, "");
+	expect_pod("", "");
+	expect_pod("pod/podman/pod01234567-89ab-cdef-0123-456789abcde", "");
+	expect_pod("podxyz34567-89ab-cdef-0123-456789abcdef", "");
+	expect_pod("machine.slice/evil-pod01234567_89ab_cdef_0123_456789abcdef.slice", "");
+}
+
 /* A record holds only so many components: the outer ones may be missing. */
 static void deep_paths_say_so(void **state)
 {
@@ -113,7 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(runtimes),
 	    cmocka_unit_test(the_innermost_container_counts),
-	    cmocka_unit_test(what_is_no_container),
+	    cmocka_unit_test(pods_by_their_uid), cmocka_unit_test(what_is_no_container),
 	    cmocka_unit_test(deep_paths_say_so),
 	    cmocka_unit_test(not_known_is_not_the_root),
 	};

@@ -189,7 +189,7 @@ static void test_kinds(void **state)
 static void test_fields(void **state)
 {
 	(void)state;
-	struct otlp_json *o = otlp_json_new("host");
+	struct otlp_json *o = otlp_json_new(NULL);
 	struct span s = make(0x0c, SPAN_CHAT), t = make(0x0d, SPAN_TOOL);
 	struct slice reasons[] = {SLICE("stop"), SLICE("")};
 	struct buf out = {0};

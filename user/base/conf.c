@@ -90,7 +90,7 @@ static bool value_of(struct parser *p, struct slice s)
 	bool ok;
 
 	buf_clear(&p->value);
-	if (s.n > 2 * CONF_VALUE_MAX)
+	if (s.n > 2 * CONF_VALUE_MAX + 2) /* quoted, every character escaped */
 		return wrong(p, "the line is too long");
 	if (s.n && (s.p[0] == '"' || s.p[0] == '\''))
 		ok = quoted(p, slice_from(s, 1), s.p[0]);

@@ -224,13 +224,13 @@ static int open_file(const char *path, int *ret_fd)
 
 static int export(const struct export_options *o, struct store *st)
 {
-	char host[HOST_NAME_MAX + 1] = "";
 	struct writer w = {.o = o, .fd = STDOUT_FILENO, .progress.what = "spans written"};
 	int r = o->file ? open_file(o->file, &w.fd) : 0;
 
 	if (r)
 		return r;
-	w.otlp = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
+	struct resource *resource = resource_new();
+	w.otlp = otlp_json_new(resource);
 	r = o->curl ? write_command(&w, st) : write_all(&w, st);
 	progress_end(&w.progress);
 	if (o->file && close(w.fd) && r == 0)
@@ -238,6 +238,7 @@ static int export(const struct export_options *o, struct store *st)
 	if (o->file && r)
 		unlink(o->file); /* half of it is of no use */
 	otlp_json_free(w.otlp);
+	resource_free(resource);
 	buf_release(&w.out);
 	return r;
 }

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "cmd/outputs.h"
+#include "sink/resource.h"
 #include "span/redact.h"
 #include "store/store.h"
 
@@ -97,6 +98,8 @@ static void look_at_terminal(struct sink_conf *s)
 
 int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gid)
 {
+	struct buf ignored = {0};
+
 	o->uid = uid;
 	o->gid = gid;
 	int code = otlp_finish(cmd, o);
@@ -124,6 +127,9 @@ int outputs_finish(const struct cmd *cmd, struct outputs *o, uid_t uid, gid_t gi
 		o->sink.store_dir = arena_dup(&o->texts, buf_slice(&dir)).p;
 		buf_release(&dir);
 	}
+	if (!resource_check(getenv("OTEL_RESOURCE_ATTRIBUTES"), &ignored))
+		log_warn("%s", buf_str(&ignored));
+	buf_release(&ignored);
 	make_instance(o->sink.instance);
 	look_at_terminal(&o->sink);
 	log_verbose(o->verbose);

@@ -34,6 +34,7 @@ struct exporter {
 	struct store *store;
 	struct otlp_client *client;
 	struct content content; /* of what leaves the host */
+	struct resource *resource;
 	struct otlp_json *json;
 	struct otlp_proto *proto;
 	uint64_t cursor; /* the number of the last span that is done with */
@@ -341,8 +342,6 @@ static void run(struct exporter *x)
 static void set_up(struct exporter *x)
 {
 	struct buf error = {0};
-	char host[HOST_NAME_MAX + 1] = "";
-	const char *name = gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL;
 
 	if (msg_recv(ROLE_SOCKET, &x->msg) || x->msg.type != MSG_CONF || export_conf_decode(x->msg.payload, &x->conf))
 		die(EXIT_SPANTAP, "exporter: malformed configuration");
@@ -356,10 +355,11 @@ static void set_up(struct exporter *x)
 	x->client = otlp_client_new(&x->conf.endpoint, go_on, x, &error);
 	if (!x->client)
 		die(EXIT_SPANTAP, "exporter: %s", buf_str(&error));
+	x->resource = resource_new();
 	if (x->conf.endpoint.encoding == OTLP_JSON)
-		x->json = otlp_json_new(name);
+		x->json = otlp_json_new(x->resource);
 	else
-		x->proto = otlp_proto_new(name);
+		x->proto = otlp_proto_new(x->resource);
 	content_init(&x->content, x->conf.endpoint.content, 0);
 	x->limit = EXPORT_SPANS_MAX;
 }
@@ -399,6 +399,7 @@ int exporter_main(void)
 	otlp_json_free(x.json);
 	otlp_proto_free(x.proto);
 	content_release(&x.content);
+	resource_free(x.resource);
 	store_close(x.store);
 	return 0;
 }

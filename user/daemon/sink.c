@@ -24,6 +24,7 @@
 #include "jail/message.h"
 #include "jail/sandbox.h"
 #include "jail/spawn.h"
+#include "sink/pods.h"
 #include "store/json_text.h"
 #include "store/store.h"
 
@@ -69,6 +70,7 @@ struct sink_process {
 	bool synced;            /* a RESET came: parts before it belong to our predecessor */
 	bool ended;
 	struct store *store; /* NULL: there is none */
+	struct pods *pods;
 	int heads_fd;        /* kept_heads.h */
 	struct sink_summary summary;
 	struct msg msg;
@@ -267,6 +269,7 @@ static void on_span(struct sink_process *sp, struct slice encoded)
 		sp->unreadable++;
 		return;
 	}
+	pods_name(sp->pods, &s, clock_boot_ns());
 	uintptr_t has = (uintptr_t)map_get(&sp->seen, s.id, sizeof(s.id));
 	for (size_t i = 0; i < sp->n_exporters; i++) {
 		struct exporter *e = &sp->exporters[i];
@@ -547,6 +550,7 @@ int sink_main(void)
 	int err = sandbox_identity(out.uid, out.gid);
 	if (err)
 		fail("sink: cannot give up its rights");
+	sp.pods = pods_new(PODS_DIR);
 	open_exporters(&sp);
 	for (size_t i = 0; i < sp.n_exporters; i++)
 		if (sp.exporters[i].ops == &sink_store)
@@ -577,6 +581,7 @@ int sink_main(void)
 			exporter_failed(e, err);
 		e->ops->close(e->state);
 	}
+	pods_free(sp.pods);
 	if (sp.unreadable)
 		log_warn("%llu spans could not be decoded and are lost", (unsigned long long)sp.unreadable);
 	msg_send(ROLE_SOCKET, MSG_DONE, (struct slice){0}, NULL, 0);

@@ -262,16 +262,3 @@ uint64_t otlp_end(const struct span *s)
 {
 	return s->start_wall ? s->start_wall + (s->end > s->start ? s->end - s->start : 0) : 0;
 }
-
-size_t otlp_resource(struct otlp_text ret[OTLP_RESOURCE_MAX], const char *host)
-{
-	size_t n = 0;
-
-	ret[n++] = (struct otlp_text){"service.name", "spantap"};
-	if (host)
-		ret[n++] = (struct otlp_text){"host.name", host};
-	ret[n++] = (struct otlp_text){"telemetry.sdk.name", "spantap"};
-	ret[n++] = (struct otlp_text){"telemetry.sdk.language", "c"};
-	ret[n++] = (struct otlp_text){"telemetry.sdk.version", SPANTAP_VERSION};
-	return n;
-}

@@ -57,11 +57,4 @@ int otlp_status(const struct span *s);
 /* ns since the epoch: the start as dated when it happened, and the duration; 0 when the start is not known. */
 uint64_t otlp_end(const struct span *s);
 
-/* The resource: who sends, and from where; `host` may be NULL. At most OTLP_RESOURCE_MAX. */
-#define OTLP_RESOURCE_MAX 8
-struct otlp_text {
-	const char *name, *value;
-};
-size_t otlp_resource(struct otlp_text ret[OTLP_RESOURCE_MAX], const char *host);
-
 #endif

@@ -33,6 +33,7 @@ struct otlp_file {
 	struct buf copy;
 	off_t committed; /* size of the file at the last commit */
 	int batch_error; /* -errno of a write since then: the batch is gone */
+	struct resource *resource;
 	struct otlp_json *json;
 	struct buf line;
 };
@@ -54,7 +55,6 @@ static int refuse(const char *path, int error, const char **ret_error)
 static int open_file(const struct sink_conf *conf, void **ret_state, const char **ret_error)
 {
 	int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-	char host[HOST_NAME_MAX + 1] = "";
 	struct stat sb;
 
 	*ret_state = NULL;
@@ -76,7 +76,8 @@ static int open_file(const struct sink_conf *conf, void **ret_state, const char 
 	f->committed = regular ? lseek(fd, 0, SEEK_END) : 0;
 	f->made = conf->content;
 	content_init(&f->content, conf->otlp_file_content, 0);
-	f->json = otlp_json_new(gethostname(host, sizeof(host) - 1) == 0 && host[0] ? host : NULL);
+	f->resource = resource_new();
+	f->json = otlp_json_new(f->resource);
 	*ret_state = f;
 	return 0;
 }
@@ -164,6 +165,7 @@ static void close_file(void *state)
 	buf_release(&f->copy);
 	content_release(&f->content);
 	otlp_json_free(f->json);
+	resource_free(f->resource);
 	buf_release(&f->line);
 	close(f->fd);
 	free(f);

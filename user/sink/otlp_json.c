@@ -8,9 +8,15 @@
 #include "store/json_text.h"
 
 struct otlp_json {
-	char *host;
+	const struct resource *resource;
 	yyjson_mut_doc *doc; /* NULL between requests */
-	yyjson_mut_val *spans;
+	yyjson_mut_val *resources;
+	struct group {
+		struct resource_place place;
+		yyjson_mut_val *spans;
+	} *groups; /* one a place; memory of the arena */
+	size_t n_groups;
+	struct arena arena;
 	size_t n;
 };
 
@@ -73,40 +79,56 @@ static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, 
 	yyjson_mut_arr_append(attrs, kv);
 }
 
-static yyjson_mut_val *resource(yyjson_mut_doc *d, const char *host)
+static yyjson_mut_val *resource(yyjson_mut_doc *d, const struct resource *r, const struct resource_place *place)
 {
 	yyjson_mut_val *attrs = yyjson_mut_arr(d), *obj = yyjson_mut_obj(d);
-	struct otlp_text v[OTLP_RESOURCE_MAX];
-	size_t n = otlp_resource(v, host);
+	struct otlp_text v[RESOURCE_MAX];
+	size_t n = resource_texts(r, place, v);
 
 	for (size_t i = 0; i < n; i++)
-		add_attr(d, attrs, v[i].name, any(d, "stringValue", json_text(d, slice_str(v[i].value))));
+		add_attr(d, attrs, v[i].name, any(d, "stringValue", json_text(d, v[i].value)));
 	yyjson_mut_obj_add_val(d, obj, "attributes", attrs);
 	return obj;
 }
 
-/* The frame around the spans: {"resourceSpans":[{"resource":…,"scopeSpans":[{"scope":…,"spans":[]}]}]} */
+/* The frame: {"resourceSpans":[{"resource":…,"scopeSpans":[{"scope":…,"spans":[]}]}]} */
 static void start(struct otlp_json *o)
 {
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(d);
-	yyjson_mut_val *rs = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, root, "resourceSpans"));
 
-	yyjson_mut_obj_add_val(d, rs, "resource", resource(d, o->host));
-	yyjson_mut_val *ss = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, rs, "scopeSpans"));
-	yyjson_mut_val *scope = yyjson_mut_obj_add_obj(d, ss, "scope");
-	yyjson_mut_obj_add_str(d, scope, "name", "spantap");
-	yyjson_mut_obj_add_str(d, scope, "version", SPANTAP_VERSION);
-	o->spans = yyjson_mut_obj_add_arr(d, ss, "spans");
+	o->resources = yyjson_mut_obj_add_arr(d, root, "resourceSpans");
 	yyjson_mut_doc_set_root(d, root);
 	o->doc = d;
 }
 
-struct otlp_json *otlp_json_new(const char *host)
+/* The spans of the place where `s` was. */
+static yyjson_mut_val *spans_of(struct otlp_json *o, const struct span *s)
+{
+	struct resource_place place = resource_place(s);
+	yyjson_mut_doc *d = o->doc;
+
+	for (size_t i = 0; i < o->n_groups; i++)
+		if (resource_place_same(&o->groups[i].place, &place))
+			return o->groups[i].spans;
+	struct group *g = arena_push(&o->arena, &o->groups, &o->n_groups, sizeof(*g));
+	yyjson_mut_val *rs = yyjson_mut_arr_add_obj(d, o->resources);
+
+	g->place = resource_place_dup(&o->arena, &place);
+	yyjson_mut_obj_add_val(d, rs, "resource", resource(d, o->resource, &place));
+	yyjson_mut_val *ss = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, rs, "scopeSpans"));
+	yyjson_mut_val *scope = yyjson_mut_obj_add_obj(d, ss, "scope");
+	yyjson_mut_obj_add_str(d, scope, "name", "spantap");
+	yyjson_mut_obj_add_str(d, scope, "version", SPANTAP_VERSION);
+	g->spans = yyjson_mut_obj_add_arr(d, ss, "spans");
+	return g->spans;
+}
+
+struct otlp_json *otlp_json_new(const struct resource *resource)
 {
 	struct otlp_json *o = xcalloc(1, sizeof(*o));
 
-	o->host = host ? xstrdup(host) : NULL;
+	o->resource = resource;
 	return o;
 }
 
@@ -158,7 +180,7 @@ void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum
 	if (!o->doc)
 		start(o);
 	yyjson_mut_doc *d = o->doc;
-	yyjson_mut_val *obj = yyjson_mut_arr_add_obj(d, o->spans);
+	yyjson_mut_val *obj = yyjson_mut_arr_add_obj(d, spans_of(o, s));
 
 	otlp_attrs(&list, s, content, profile, &arena);
 	yyjson_mut_obj_add_val(d, obj, "traceId", json_hex(d, s->trace, sizeof(s->trace)));
@@ -197,6 +219,9 @@ void otlp_json_write(struct otlp_json *o, struct buf *out)
 	buf_addc(out, '\n');
 	free(json);
 	yyjson_mut_doc_free(o->doc);
+	arena_release(&o->arena);
+	o->groups = NULL;
+	o->n_groups = 0;
 	o->doc = NULL;
 	o->n = 0;
 }
@@ -206,6 +231,6 @@ void otlp_json_free(struct otlp_json *o)
 	if (!o)
 		return;
 	yyjson_mut_doc_free(o->doc);
-	free(o->host);
+	arena_release(&o->arena);
 	free(o);
 }

@@ -13,11 +13,12 @@
 #define SPANTAP_OTLP_JSON_H
 
 #include "sink/otlp_attrs.h"
+#include "sink/resource.h"
 
 struct otlp_json; /* one request under construction */
 
-/* `host` may be NULL: no host.name then. */
-struct otlp_json *otlp_json_new(const char *host);
+/* `resource` is borrowed, and may be NULL. */
+struct otlp_json *otlp_json_new(const struct resource *resource);
 /* `content`: whether attributes that hold content, and the status text, are written. */
 void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum otlp_profile profile);
 size_t otlp_json_count(const struct otlp_json *o); /* spans since the last write */

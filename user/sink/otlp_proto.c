@@ -10,17 +10,22 @@
 #include "sink/otlp_proto.h"
 
 struct otlp_proto {
-	char *host;
+	const struct resource *resource;
 	struct arena arena; /* everything of the request */
-	Otlp__Span **spans;
+	struct group {
+		struct resource_place place;
+		Otlp__Span **spans;
+		size_t n;
+	} *groups; /* one a place */
+	size_t n_groups;
 	size_t n;
 };
 
-struct otlp_proto *otlp_proto_new(const char *host)
+struct otlp_proto *otlp_proto_new(const struct resource *resource)
 {
 	struct otlp_proto *o = xcalloc(1, sizeof(*o));
 
-	o->host = host ? xstrdup(host) : NULL;
+	o->resource = resource;
 	return o;
 }
 
@@ -133,6 +138,19 @@ static void set_links(Otlp__Span *span, const struct span *s, struct arena *a)
 	}
 }
 
+/* Of the place where `s` was. */
+static struct group *group_of(struct otlp_proto *o, const struct span *s)
+{
+	struct resource_place place = resource_place(s);
+
+	for (size_t i = 0; i < o->n_groups; i++)
+		if (resource_place_same(&o->groups[i].place, &place))
+			return &o->groups[i];
+	struct group *g = arena_push(&o->arena, &o->groups, &o->n_groups, sizeof(*g));
+	g->place = resource_place_dup(&o->arena, &place);
+	return g;
+}
+
 void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, enum otlp_profile profile)
 {
 	static const uint8_t root[8];
@@ -157,7 +175,9 @@ void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, en
 	span->status->code = otlp_status(s);
 	if (span->status->code && s->status_message.n && content)
 		span->status->message = utf8(a, s->status_message);
-	*(Otlp__Span **)arena_push(a, &o->spans, &o->n, sizeof(Otlp__Span *)) = span;
+	struct group *g = group_of(o, s);
+	*(Otlp__Span **)arena_push(a, &g->spans, &g->n, sizeof(Otlp__Span *)) = span;
+	o->n++;
 	arena_release(&scratch);
 }
 
@@ -166,46 +186,57 @@ size_t otlp_proto_count(const struct otlp_proto *o)
 	return o->n;
 }
 
-static void set_resource(struct otlp_proto *o, Otlp__Resource *resource)
+static Otlp__Resource *resource_of(struct otlp_proto *o, const struct resource_place *place)
 {
-	struct otlp_text v[OTLP_RESOURCE_MAX];
-	size_t n = otlp_resource(v, o->host);
+	Otlp__Resource *resource = arena_alloc(&o->arena, sizeof(*resource));
+	struct otlp_text v[RESOURCE_MAX];
+	size_t n = resource_texts(o->resource, place, v);
 
+	otlp__resource__init(resource);
 	resource->attributes = arena_alloc(&o->arena, n * sizeof(*resource->attributes));
 	resource->n_attributes = n;
 	for (size_t i = 0; i < n; i++)
-		resource->attributes[i] =
-		    key_value(&o->arena, v[i].name, any_text(&o->arena, slice_str(v[i].value)));
+		resource->attributes[i] = key_value(&o->arena, v[i].name, any_text(&o->arena, v[i].value));
+	return resource;
+}
+
+static Otlp__ResourceSpans *resource_spans(struct otlp_proto *o, const struct group *g)
+{
+	static Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
+	Otlp__ResourceSpans *rs = arena_alloc(&o->arena, sizeof(*rs));
+	Otlp__ScopeSpans *ss = arena_alloc(&o->arena, sizeof(*ss));
+
+	scope.name = (char *)(uintptr_t)"spantap";
+	scope.version = (char *)(uintptr_t)SPANTAP_VERSION;
+	otlp__scope_spans__init(ss);
+	ss->scope = &scope;
+	ss->spans = g->spans;
+	ss->n_spans = g->n;
+	otlp__resource_spans__init(rs);
+	rs->resource = resource_of(o, &g->place);
+	rs->scope_spans = arena_alloc(&o->arena, sizeof(*rs->scope_spans));
+	rs->scope_spans[0] = ss;
+	rs->n_scope_spans = 1;
+	return rs;
 }
 
 void otlp_proto_write(struct otlp_proto *o, struct buf *out)
 {
 	Otlp__ExportTraceServiceRequest request = OTLP__EXPORT_TRACE_SERVICE_REQUEST__INIT;
-	Otlp__ResourceSpans rs = OTLP__RESOURCE_SPANS__INIT, *resources = &rs;
-	Otlp__ScopeSpans ss = OTLP__SCOPE_SPANS__INIT, *scopes = &ss;
-	Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
-	Otlp__Resource resource = OTLP__RESOURCE__INIT;
 
 	if (!o->n)
 		return;
-	set_resource(o, &resource);
-	scope.name = (char *)(uintptr_t)"spantap";
-	scope.version = (char *)(uintptr_t)SPANTAP_VERSION;
-	ss.scope = &scope;
-	ss.spans = o->spans;
-	ss.n_spans = o->n;
-	rs.resource = &resource;
-	rs.scope_spans = &scopes;
-	rs.n_scope_spans = 1;
-	request.resource_spans = &resources;
-	request.n_resource_spans = 1;
+	request.resource_spans = arena_alloc(&o->arena, o->n_groups * sizeof(*request.resource_spans));
+	request.n_resource_spans = o->n_groups;
+	for (size_t i = 0; i < o->n_groups; i++)
+		request.resource_spans[i] = resource_spans(o, &o->groups[i]);
 
 	size_t size = otlp__export_trace_service_request__get_packed_size(&request);
 	buf_reserve(out, size);
 	out->n += otlp__export_trace_service_request__pack(&request, (uint8_t *)out->p + out->n);
 	arena_release(&o->arena);
-	o->spans = NULL;
-	o->n = 0;
+	o->groups = NULL;
+	o->n_groups = o->n = 0;
 }
 
 void otlp_proto_free(struct otlp_proto *o)
@@ -213,7 +244,6 @@ void otlp_proto_free(struct otlp_proto *o)
 	if (!o)
 		return;
 	arena_release(&o->arena);
-	free(o->host);
 	free(o);
 }
 

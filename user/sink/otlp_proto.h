@@ -4,11 +4,12 @@
 #define SPANTAP_OTLP_PROTO_H
 
 #include "sink/otlp_attrs.h"
+#include "sink/resource.h"
 
 struct otlp_proto; /* one request under construction */
 
-/* `host` may be NULL: no host.name then. */
-struct otlp_proto *otlp_proto_new(const char *host);
+/* `resource` is borrowed, and may be NULL. */
+struct otlp_proto *otlp_proto_new(const struct resource *resource);
 /* Copies what it needs. */
 void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, enum otlp_profile profile);
 size_t otlp_proto_count(const struct otlp_proto *o); /* spans since the last write */

@@ -65,6 +65,50 @@ static struct slice id_in(struct slice name)
 	return is_id(id) && is_runtime(name) ? id : none;
 }
 
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/* 8-4-4-4-12 digits, or 32; ret may be half filled when it is neither. */
+static bool read_uid(struct slice s, char ret[POD_UID_LEN + 1])
+{
+	if (s.n != POD_UID_LEN && s.n != 32)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		bool dash = s.n == POD_UID_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
+
+		if (dash ? s.p[i] != '-' && s.p[i] != '_' : !is_hex(s.p[i]))
+			return false;
+		ret[i] = dash ? '-' : s.p[i];
+	}
+	ret[s.n] = '\0';
+	return true;
+}
+
+static bool pod_in(struct slice name, char ret[POD_UID_LEN + 1])
+{
+	static const struct slice prefixes[] = {{"pod", 3}, {"kubepods-pod", 12}, {"kubepods-burstable-pod", 22}, {"kubepods-besteffort-pod", 23}};
+	bool slice = slice_ends(name, SLICE(".slice"));
+
+	if (slice)
+		name.n -= sizeof(".slice") - 1;
+	for (size_t i = slice; i < (slice ? sizeof(prefixes) / sizeof(prefixes[0]) : 1); i++)
+		if (slice_starts(name, prefixes[i]) && read_uid(slice_from(name, prefixes[i].n), ret))
+			return true;
+	return false;
+}
+
+void cgroup_pod(const struct ev_exec *rec, char ret[POD_UID_LEN + 1])
+{
+	struct slice rest = names_of(rec), name;
+
+	while (rest.n && slice_cut(&rest, '\0', &name))
+		if (pod_in(name, ret))
+			return;
+	ret[0] = '\0';
+}
+
 void cgroup_container(const struct ev_exec *rec, char ret[CONTAINER_ID_LEN + 1])
 {
 	struct slice rest = names_of(rec), name, id = {NULL, 0};

@@ -125,11 +125,21 @@ void emit_set_why(struct span *s, struct link_reason why)
 	span_set_double(s, ATTR_LINK_CONFIDENCE, why.confidence);
 }
 
+void emit_set_place(struct span *s, const struct process *p)
+{
+	if (p->container[0])
+		span_set_str(s, ATTR_CONTAINER_ID, slice_str(p->container));
+	if (p->pod[0])
+		span_set_str(s, ATTR_K8S_POD_UID, slice_str(p->pod));
+}
+
 void emit_set_conversation(struct spans *sp, struct span *s, const struct conversation *c)
 {
 	emit_set_id(s, ATTR_CONVERSATION_ID, c->id);
 	emit_set_label(sp, s, ATTR_SESSION_ID, c->session_key);
 	emit_set_label(sp, s, ATTR_AGENT_NAME, c->agent_name);
+	if (c->process)
+		emit_set_place(s, c->process);
 }
 
 void emit_set_strs(struct spans *sp, struct span *s, enum attr_key key, const struct slice *v, size_t n)
@@ -305,8 +315,6 @@ void emit_turn(struct spans *sp, struct turn *t)
 		             c->process->id.pid ? c->process->id.pid : c->process->id.tgid);
 		if (c->process->exe[0])
 			emit_set_label(sp, &s, ATTR_PROCESS_EXECUTABLE_NAME, slice_str(c->process->exe));
-		if (c->process->container[0])
-			span_set_str(&s, ATTR_CONTAINER_ID, slice_str(c->process->container));
 	}
 	if (joined) {
 		emit_set_why(&s, (struct link_reason){"traceparent", 1.0});
@@ -393,6 +401,7 @@ void emit_run(struct spans *sp, struct run *r)
 	span_set_int(&s, ATTR_PROCESS_GROUP, r->gid);
 	emit_set_label(sp, &s, ATTR_PROCESS_CGROUP, r->cgroup);
 	span_set_str(&s, ATTR_CONTAINER_ID, r->container);
+	span_set_str(&s, ATTR_K8S_POD_UID, r->pod);
 	set_status(&s, r);
 	emit_set_why(&s, r->why);
 	if (r->lost_exit)

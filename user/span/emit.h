@@ -22,6 +22,7 @@ void emit_set_strs(struct spans *sp, struct span *s, enum attr_key key, const st
 void emit_set_id(struct span *s, enum attr_key key, struct span_id id);
 void emit_set_count(struct span *s, enum attr_key key, int64_t v); /* LLM_NONE is not set */
 void emit_set_usage(struct span *s, const struct llm_usage *u);
+void emit_set_place(struct span *s, const struct process *p); /* container and pod, where they are known */
 void emit_set_conversation(struct spans *sp, struct span *s, const struct conversation *c);
 void emit_set_reason(struct span *s, const char *reason); /* NULL: nothing is missing */
 void emit_set_why(struct span *s, struct link_reason why);

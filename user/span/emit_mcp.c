@@ -63,6 +63,8 @@ void emit_mcp(struct spans *sp, const struct mcp_request *m, const struct mcp_pl
 	buf_release(&name);
 	if (place->conversation)
 		emit_set_conversation(sp, &s, place->conversation);
+	if (p)
+		emit_set_place(&s, p);
 	/* Below an execute_tool span it would count the same execution twice. */
 	if (slice_eq(m->method, SLICE("tools/call")) && !place->in_tool)
 		span_set_str(&s, ATTR_OPERATION_NAME, SLICE("execute_tool"));

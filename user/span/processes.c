@@ -93,6 +93,8 @@ void process_fork(struct process *parent, struct process *child)
 		memcpy(child->exe, parent->exe, sizeof(child->exe));
 	if (!child->container[0])
 		memcpy(child->container, parent->container, sizeof(child->container));
+	if (!child->pod[0])
+		memcpy(child->pod, parent->pod, sizeof(child->pod));
 	if (parent->depth >= LINEAGE_DEPTH_MAX)
 		return;
 	child->parent = process_ref(parent);
@@ -107,8 +109,10 @@ void process_found(struct process *p, const struct ev_exec *rec)
 	if (p->n_execs)
 		return;
 	exec_name(rec, p->exe, sizeof(p->exe));
-	if (rec->cgroup)
-		cgroup_container(rec, p->container);
+	if (!rec->cgroup)
+		return;
+	cgroup_container(rec, p->container);
+	cgroup_pod(rec, p->pod);
 }
 
 void process_end(struct processes *ps, struct process *p)
@@ -237,6 +241,8 @@ struct run *run_new(struct process *p, struct process *agent, const struct ev_ex
 	r->cgroup = cgroup_path(&r->arena, rec);
 	if (p->container[0])
 		r->container = arena_dup(&r->arena, slice_str(p->container));
+	if (p->pod[0])
+		r->pod = arena_dup(&r->arena, slice_str(p->pod));
 	r->uid = rec->uid;
 	r->gid = rec->gid;
 	return r;

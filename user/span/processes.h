@@ -39,6 +39,7 @@ struct process {
 	uint64_t n_execs;
 	char exe[64];                         /* base name of argv[0], empty: not known */
 	char container[CONTAINER_ID_LEN + 1]; /* empty: none that is known */
+	char pod[POD_UID_LEN + 1];            /* the same */
 	bool dead, is_agent, in_table;
 	unsigned refs, depth;
 
@@ -71,7 +72,7 @@ struct run {
 
 	struct slice *argv, *bare; /* bare: without quoting */
 	size_t n_argv;
-	struct slice cwd, cgroup, container; /* absent: not known, or none */
+	struct slice cwd, cgroup, container, pod; /* absent: not known, or none */
 	uint32_t uid, gid;                   /* real ones */
 	struct arena arena;
 	size_t bytes;

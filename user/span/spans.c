@@ -407,6 +407,7 @@ static void take_exec(struct spans *sp, const struct ev_exec *rec)
 	}
 	p->n_execs++;
 	cgroup_container(rec, p->container);
+	cgroup_pod(rec, p->pod);
 	exec_name(rec, p->exe, sizeof(p->exe));
 	if (before)
 		run_end(sp, before, rec->head.ts, NULL, false);
