@@ -38,7 +38,7 @@ build_packages=(
 )
 test_packages=(
     libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets python3-opentelemetry-proto
-    python3-brotli python3-zstandard python3-jsonschema
+    python3-brotli python3-zstandard python3-jsonschema python3-yaml
     sqlite3 procps util-linux iproute2 debootstrap
     golang-go hey wget gnutls-bin python3-pycurl libnss3-tools libmbedtls-dev libwolfssl-dev botan
 )
