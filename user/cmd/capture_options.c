@@ -46,5 +46,7 @@ int capture_options_check(const struct cmd *cmd, const struct capture *cap)
 	if (cap->out.record_file && cap->out.sink.content != CONTENT_FULL)
 		return cmd_usage_error(
 		    cmd, "--record keeps raw traffic with its secrets: it needs --content full");
+	if (cap->out.record_file && cap->out.rules.n)
+		return cmd_usage_error(cmd, "--record keeps raw traffic, --rule would not apply to it");
 	return limit_options_check(cmd, &cap->out);
 }

@@ -10,6 +10,7 @@
 #include "cmd/outputs.h"
 #include "sink/resource.h"
 #include "span/redact.h"
+#include "span/rules.h"
 #include "store/store.h"
 
 
@@ -34,6 +35,22 @@ static bool redact(const struct cmd *cmd, unsigned *ret, int *ret_code)
 	return ok;
 }
 
+static bool rule(const struct cmd *cmd, struct outputs *o, int *ret_code)
+{
+	size_t before = o->rules.n;
+	struct buf error = {0};
+
+	buf_addf(&o->rules, "%s\n", optarg);
+	struct rules *r = rules_new(buf_slice(&o->rules), &error);
+	if (!r) {
+		*ret_code = cmd_usage_error(cmd, "%s", buf_str(&error));
+		o->rules.n = before;
+	}
+	buf_release(&error);
+	rules_free(r);
+	return *ret_code == 0;
+}
+
 bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code)
 {
 	switch (opt) {
@@ -56,6 +73,8 @@ bool outputs_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_
 		return true;
 	case 'M':
 		return redact(cmd, &o->redact, ret_code);
+	case OUTPUT_OPTION_RULE:
+		return rule(cmd, o, ret_code);
 	case 'v':
 		o->verbose = true;
 		return true;

@@ -6,11 +6,14 @@
 #include "cmd/cmd.h"
 #include "cmd/otlp_options.h"
 
+/* Above all characters. */
+enum { OUTPUT_OPTION_RULE = 0x280 };
+
 #define OUTPUT_OPTIONS                                                                                               \
 	{"output", required_argument, NULL, 'o'}, {"store", required_argument, NULL, 's'}, {"content", required_argument, NULL, 'c'},                          \
 	    {"otlp-file", required_argument, NULL, 'O'}, {"otlp-content", required_argument, NULL, 'C'},             \
 	    {"join-traces", no_argument, NULL, 'j'}, {"redact", required_argument, NULL, 'M'},                        \
-	    {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
+	    {"rule", required_argument, NULL, OUTPUT_OPTION_RULE}, {"verbose", no_argument, NULL, 'v'}, OTLP_OPTIONS
 
 #define RETAIN_BYTES (8ull << 30) /* default of --retain-size */
 
@@ -20,6 +23,8 @@
 	"  --content LEVEL       none, shape, redacted or full: how much of prompts, answers, arguments\n"           \
 	"                        and results is kept (default redacted; credentials are masked at every level)\n"    \
 	"  --redact LIST         also mask at redacted: email (addresses), card (payment cards' numbers)\n"            \
+	"  --rule 'WHAT:PATTERN … content:LEVEL'  keep no more than LEVEL of what matches; WHAT is host, agent,\n"     \
+	"                        provider, model or container, PATTERN as in sh(1); may be given again\n"             \
 	"  --otlp-file FILE      OTLP JSON lines, each span once, when it is final\n"                                \
 	"  --otlp-content LEVEL  for --otlp-file (default: as --content) and --otlp (default: shape,\n"               \
 	"                        lengths without text); not above --content\n"                                      \

@@ -186,6 +186,7 @@ static void asked_free(struct asked *a)
 		return;
 	select_release(&a->selection);
 	arena_release(&a->cap.out.texts);
+	buf_release(&a->cap.out.rules);
 	arena_release(&a->texts);
 	free(a);
 }

@@ -30,6 +30,7 @@ int decode_main(void);
 int sink_main(void);
 
 /* MSG_CONF of decode. Descriptors: the link to sink, the journal, the heads (kept_heads.h), then in this order those that apply. */
+/* Behind it the rules of --rule, in lines. */
 struct decode_conf {
 	uint8_t instance[16];
 	enum content_level content;
@@ -68,6 +69,7 @@ struct outputs {
 	const char *record_file;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;
+	struct buf rules; /* --rule, a line each (span/rules.h) */
 	struct arena texts; /* strings made for them */
 };
 

@@ -28,6 +28,7 @@
 #include "jail/message.h"
 #include "jail/sandbox.h"
 #include "jail/spawn.h"
+#include "span/rules.h"
 
 #define BATCH        256  /* records between two looks at the link to sink */
 #define TICK_MS      1000 /* longest sleep: keeps time-outs of the stages going */
@@ -42,6 +43,8 @@ struct decoder_process {
 	struct journal *journal;
 	struct drain *drain;
 	struct outbox *outbox;
+	struct rules *rules;
+	struct buf copy; /* of a span that a rule lowers */
 	struct pipeline *pipeline;
 	struct recording recording;
 	uint64_t end_ts; /* of EV_MARK_END; 0: not seen */
@@ -59,8 +62,20 @@ struct decoder_process {
 static void on_span(void *ctx, const struct span *s)
 {
 	struct decoder_process *d = ctx;
+	enum content_level level = rules_level(d->rules, s, d->conf.content);
+	struct span lowered;
 
-	outbox_add(d->outbox, s);
+	if (level == d->conf.content) {
+		outbox_add(d->outbox, s);
+		return;
+	}
+	buf_clear(&d->copy);
+	span_encode(&d->copy, s);
+	if (span_decode(buf_slice(&d->copy), &lowered))
+		return; /* ours */
+	rules_lower(d->rules, &lowered, level, d->conf.content);
+	outbox_add(d->outbox, &lowered);
+	span_release(&lowered);
 }
 
 static void on_head(void *ctx, const struct head_record *h)
@@ -94,9 +109,13 @@ static void set_up(struct decoder_process *d)
 	static struct msg msg;
 	size_t at = 3;
 
-	if (msg_recv(ROLE_SOCKET, &msg) || msg.type != MSG_CONF || msg.payload.n != sizeof(d->conf))
+	if (msg_recv(ROLE_SOCKET, &msg) || msg.type != MSG_CONF || msg.payload.n < sizeof(d->conf))
 		exit(EXIT_SPANTAP); /* probe is gone */
 	memcpy(&d->conf, msg.payload.p, sizeof(d->conf));
+	struct buf error = {0};
+	d->rules = rules_new(slice_from(msg.payload, sizeof(d->conf)), &error);
+	if (!d->rules)
+		fail(buf_str(&error), EPROTO);
 	if (msg.n_fds != 3 + (d->conf.from_file ? 1u : 3u) + d->conf.recording)
 		fail("descriptors", EPROTO);
 

@@ -147,6 +147,7 @@ static int start_decode(struct probe *p)
 				   .llm_only = p->llm_only,
 				   .generation = p->crashes};
 	int fds[MSG_FDS_MAX] = {p->link[0], p->journal_fd, p->heads_fd};
+	struct buf wire = {0};
 	size_t n = 3;
 
 	memcpy(conf.instance, p->out.sink.instance, sizeof(conf.instance));
@@ -159,10 +160,13 @@ static int start_decode(struct probe *p)
 	}
 	if (conf.recording)
 		fds[n++] = p->recording_fd;
+	buf_add(&wire, &conf, sizeof(conf));
+	buf_addslice(&wire, buf_slice(&p->out.rules));
 	p->decode.pid = spawn_role("decode", p->decode.sock[1]);
 	int err = p->decode.pid < 0 ? (int)p->decode.pid : 0;
 	if (!err)
-		err = msg_send(p->decode.sock[0], MSG_CONF, slice_of(&conf, sizeof(conf)), fds, n);
+		err = msg_send(p->decode.sock[0], MSG_CONF, buf_slice(&wire), fds, n);
+	buf_release(&wire);
 	return err;
 }
 

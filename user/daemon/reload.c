@@ -18,6 +18,7 @@ size_t reload_fixed(const struct capture *now, const struct capture *next, struc
 	    {"--store", same(a->sink.store_dir, b->sink.store_dir)},
 	    {"--content", a->sink.content == b->sink.content},
 	    {"--redact", a->redact == b->redact},
+	    {"--rule", slice_eq(buf_slice(&a->rules), buf_slice(&b->rules))},
 	    {"--join-traces", a->join_traces == b->join_traces},
 	    {"--sample", a->sample.share == b->sample.share},
 	    {"--sample-slow", a->sample.slow == b->sample.slow},

@@ -4,7 +4,7 @@
  *
  * What may: the rules of the selection, the endpoints with all that belongs to
  * them, retention, --verbose.  What may not is what spans in the making were
- * promised (--content, --redact, --join-traces), what is open (--store,
+ * promised (--content, --redact, --rule, --join-traces), what is open (--store,
  * --otlp-file, --output, --record), and what the kernel side was loaded with
  * (--http, --no-uretprobe): that stays as it was, and is named.
  */
