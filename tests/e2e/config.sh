@@ -118,7 +118,7 @@ recording file --config "$C"
 recorded file
 grep -q "recording comm nobody-$$," "$T/file.err" || fail "$(cat "$T/file.err")"
 [ ! -e "$T/nowhere" ] && [ ! -e "$T/nobody.tree" ] || fail "the file won over the command line"
-config=$(sqlite3 "$T/file.store/spantap.db" "SELECT detail FROM audit_event WHERE kind='config'")
+config=$(sqlite3 "$T/file.store/spantap.db" "SELECT json_remove(detail, '\$.version') FROM audit_event WHERE kind='config'")
 is "retention" '{"content":"redacted","retain_age_ns":0,"retain_bytes":1073741824}' "$config"
 recording line --config "$C" --exe /nowhere --retain-size 2G
 recorded line

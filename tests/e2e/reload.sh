@@ -152,3 +152,17 @@ recorded rest
 [ $((SECONDS - start)) -le 30 ] || fail "the end took $((SECONDS - start)) s"
 grep -q 'http://127.0.0.1:9/v1/traces: [1-9][0-9]* spans wait in the store, the next start goes on behind span' "$T/rest.err" ||
 	fail "$(cat "$T/rest.err")"
+
+# A store stays what it is, also for endpoints that come later.
+conf "exe = $NAME" "store = $T/own.store"
+"$SPANTAP" record --config "$C" 2>"$T/rec.err" &
+RECORDER=$!
+started+=($RECORDER)
+for _ in $(seq 400); do ! grep -qs 'recording exe' "$T/rec.err" || break; sleep 0.05; done
+conf "exe = $NAME" "store = $T/other.store" 'otlp = http://127.0.0.1:9'
+kill -HUP $RECORDER
+for _ in $(seq 200); do ! ls "$T"/own.store/otlp-*.json >"$T/notes" 2>&1 || break; sleep 0.05; done
+grep -q 'own.store/otlp-' "$T/notes" || fail "the new endpoint reads no store, or another: $(cat "$T/rec.err")"
+recorded rec
+grep -q -- '--store as before' "$T/rec.err" || fail "$(cat "$T/rec.err")"
+[ ! -e "$T/other.store" ] || fail "another store was begun"

@@ -14,7 +14,8 @@ static void on_entry(void *ctx, unsigned line, struct slice key, struct slice va
 {
 	struct seen *s = ctx;
 
-	if (line <= s->line || key.n == 0 || key.n > CONF_KEY_MAX || value.n > CONF_VALUE_MAX || (value.n && memchr(value.p, '\n', value.n)))
+	if (line <= s->line || key.n == 0 || key.n > CONF_KEY_MAX || value.n > CONF_VALUE_MAX ||
+	    (value.n && memchr(value.p, '\n', value.n)))
 		abort();
 	s->line = line;
 	s->entries++;
@@ -55,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (ok != (once.errors == 0))
 		abort();
-	if (!conf_parse(buf_slice(&once.all), &events, &twice) || !slice_eq(buf_slice(&once.keys), buf_slice(&twice.keys)))
+	if (!conf_parse(buf_slice(&once.all), &events, &twice) ||
+	    !slice_eq(buf_slice(&once.keys), buf_slice(&twice.keys)))
 		abort();
 	buf_release(&once.keys);
 	buf_release(&once.all);

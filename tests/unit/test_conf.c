@@ -47,7 +47,9 @@ static void test_values(void **state)
 	expect("a = 1\nb=2\n  c\t=\t3  \n", "1:a=1|2:b=2|3:c=3|");
 	expect("a = 1\r\nb\r\n", "1:a=1|2:b|");
 	expect("a\nb =\nc = \"\"\nd # none", "1:a|2:b=|3:c=|4:d|");
-	expect("\xef\xbb\xbf" "a = 1", "1:a=1|");
+	expect("\xef\xbb\xbf"
+	       "a = 1",
+	       "1:a=1|");
 	expect("a = b = c", "1:a=b = c|");
 	expect("a-B_c.9 = x", "1:a-B_c.9=x|");
 	expect("same = 1\nsame = 2", "1:same=1|2:same=2|");
@@ -177,9 +179,10 @@ static void test_file(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),  cmocka_unit_test(test_comments_and_quotes),
-					   cmocka_unit_test(test_errors),  cmocka_unit_test(test_nul),
-					   cmocka_unit_test(test_limits),  cmocka_unit_test(test_file)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_values), cmocka_unit_test(test_comments_and_quotes),
+	    cmocka_unit_test(test_errors), cmocka_unit_test(test_nul),
+	    cmocka_unit_test(test_limits), cmocka_unit_test(test_file)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

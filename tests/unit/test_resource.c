@@ -56,7 +56,8 @@ static void test_environment(void **state)
 /* With an error in it, it counts as a whole for nothing. */
 static void test_environment_wrong(void **state)
 {
-	static const char *const wrong[] = {"k=v,x", "k=v,=x", "k=%", "k=v%4", "k=%zz", "k=%FF", "k=v,k2=%00", "k"};
+	static const char *const wrong[] = {"k=v,x", "k=v,=x", "k=%",        "k=v%4",
+	                                    "k=%zz", "k=%FF",  "k=v,k2=%00", "k"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -97,9 +98,10 @@ static const char *text_of(yyjson_val *attrs, const char *key)
 	size_t i, n;
 	yyjson_val *kv;
 
-	yyjson_arr_foreach(attrs, i, n, kv)
-		if (strcmp(yyjson_get_str(yyjson_obj_get(kv, "key")), key) == 0)
-			return yyjson_get_str(yyjson_obj_get(yyjson_obj_get(kv, "value"), "stringValue"));
+	yyjson_arr_foreach(
+	    attrs, i, n,
+	    kv) if (strcmp(yyjson_get_str(yyjson_obj_get(kv, "key")), key) ==
+	            0) return yyjson_get_str(yyjson_obj_get(yyjson_obj_get(kv, "value"), "stringValue"));
 	return "";
 }
 
@@ -120,9 +122,10 @@ static void shape_of_json(struct buf *json, struct buf *out)
 		yyjson_val *ss = yyjson_arr_get(yyjson_obj_get(rs, "scopeSpans"), 0);
 
 		assert_string_equal(text_of(attrs, "service.name"), "spantap");
-		assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_obj_get(ss, "scope"), "name")), "spantap");
+		assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_obj_get(ss, "scope"), "name")),
+		                    "spantap");
 		add_text(out, text_of(attrs, "container.id"), text_of(attrs, "k8s.pod.uid"),
-			 yyjson_arr_size(yyjson_obj_get(ss, "spans")));
+		         yyjson_arr_size(yyjson_obj_get(ss, "spans")));
 	}
 	yyjson_doc_free(doc);
 }
@@ -139,14 +142,18 @@ static void shape_of_proto(struct buf *body, struct buf *out)
 
 		for (size_t k = 0; k < resource->n_attributes; k++) {
 			Otlp__KeyValue *kv = resource->attributes[k];
-			int which = strcmp(kv->key, "container.id") == 0 ? 0 : strcmp(kv->key, "k8s.pod.uid") == 0 ? 1 : -1;
+			int which = strcmp(kv->key, "container.id") == 0  ? 0
+			            : strcmp(kv->key, "k8s.pod.uid") == 0 ? 1
+			                                                  : -1;
 
 			if (which >= 0)
-				buf_add(&texts[which], kv->value->string_value.data, kv->value->string_value.len);
+				buf_add(&texts[which], kv->value->string_value.data,
+				        kv->value->string_value.len);
 		}
 		assert_int_equal(r->resource_spans[i]->n_scope_spans, 1);
 		assert_string_equal(r->resource_spans[i]->scope_spans[0]->scope->name, "spantap");
-		add_text(out, buf_str(&texts[0]), buf_str(&texts[1]), r->resource_spans[i]->scope_spans[0]->n_spans);
+		add_text(out, buf_str(&texts[0]), buf_str(&texts[1]),
+		         r->resource_spans[i]->scope_spans[0]->n_spans);
 		buf_release(&texts[0]);
 		buf_release(&texts[1]);
 	}
@@ -156,7 +163,8 @@ static void shape_of_proto(struct buf *body, struct buf *out)
 /* The spans of one place stand below one resource; a second request begins anew. */
 static void test_places(void **state)
 {
-	static const char *const of[][2] = {{NULL, NULL}, {"c1", "p1"}, {"c2", "p1"}, {"c1", "p1"}, {NULL, NULL}, {"c1", NULL}};
+	static const char *const of[][2] = {{NULL, NULL}, {"c1", "p1"}, {"c2", "p1"},
+	                                    {"c1", "p1"}, {NULL, NULL}, {"c1", NULL}};
 	const char *const wanted = "/:2 c1/p1:2 c2/p1:1 c1/:1 ";
 	struct otlp_json *json = otlp_json_new(NULL);
 	struct otlp_proto *proto = otlp_proto_new(NULL);
@@ -202,7 +210,8 @@ static void named(struct pods *p, const char *uid, uint64_t now, const char *wan
 	struct buf got = {0};
 
 	pods_name(p, &s, now);
-	const struct attr *ns = span_get(&s, ATTR_K8S_NAMESPACE_NAME), *name = span_get(&s, ATTR_K8S_POD_NAME);
+	const struct attr *ns = span_get(&s, ATTR_K8S_NAMESPACE_NAME),
+	                  *name = span_get(&s, ATTR_K8S_POD_NAME);
 	if (ns && name)
 		buf_addf(&got, "%.*s/%.*s", (int)ns->str.n, ns->str.p, (int)name->str.n, name->str.p);
 	assert_string_equal(buf_str(&got), wanted);
@@ -218,7 +227,8 @@ static void test_pods(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	static const char *const names[] = {"default_web-0_" UID, "kube-system_" UID, "_x_y", "a_b_c_d", "no"};
+	static const char *const names[] = {"default_web-0_" UID, "kube-system_" UID, "_x_y", "a_b_c_d",
+	                                    "no"};
 	for (size_t i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		assert_int_equal(mkdir(path, 0700), 0);
@@ -240,8 +250,9 @@ static void test_pods(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_environment), cmocka_unit_test(test_environment_wrong),
-					   cmocka_unit_test(test_places), cmocka_unit_test(test_pods)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_environment),
+	                                   cmocka_unit_test(test_environment_wrong),
+	                                   cmocka_unit_test(test_places), cmocka_unit_test(test_pods)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

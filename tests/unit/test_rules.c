@@ -29,7 +29,8 @@ static struct rules *parsed(const char *lines)
 	return r;
 }
 
-static enum content_level level(struct rules *r, uint32_t trace, const char *host, const char *model, const char *agent)
+static enum content_level level(struct rules *r, uint32_t trace, const char *host, const char *model,
+                                const char *agent)
 {
 	struct span s = make(trace, host, model, agent);
 	enum content_level l = rules_level(r, &s, CONTENT_REDACTED);
@@ -41,9 +42,9 @@ static enum content_level level(struct rules *r, uint32_t trace, const char *hos
 static void test_matching(void **state)
 {
 	struct rules *r = parsed("host:api.openai.com content:none\n"
-				 "agent:codex model:gpt-* content:shape\n"
-				 "host:*.internal content:full\n"
-				 "model:*secret* content:none\n");
+	                         "agent:codex model:gpt-* content:shape\n"
+	                         "host:*.internal content:full\n"
+	                         "model:*secret* content:none\n");
 
 	(void)state;
 	assert_int_equal(level(r, 1, "api.openai.com", NULL, NULL), CONTENT_NONE);
@@ -52,7 +53,8 @@ static void test_matching(void **state)
 	assert_int_equal(level(r, 4, "h", "gpt-4", "codex"), CONTENT_SHAPE);
 	assert_int_equal(level(r, 5, "h", "gpt-4", "claude"), CONTENT_REDACTED);
 	assert_int_equal(level(r, 6, "h", "gpt-4", NULL), CONTENT_REDACTED);
-	assert_int_equal(level(r, 7, "x.internal", "m", NULL), CONTENT_REDACTED); /* never above what is kept */
+	assert_int_equal(level(r, 7, "x.internal", "m", NULL),
+	                 CONTENT_REDACTED); /* never above what is kept */
 	assert_int_equal(level(r, 8, "x.internal", "gpt-secret", "codex"), CONTENT_NONE); /* the lowest */
 	assert_int_equal(level(r, 9, NULL, NULL, NULL), CONTENT_REDACTED);
 	rules_free(r);
@@ -101,14 +103,14 @@ static void test_lowering(void **state)
 static void test_refused(void **state)
 {
 	static const char *const wrong[] = {"content:none",
-					    "host:a",
-					    "host:a content:some",
-					    "host:a content:none content:full",
-					    "host:a host:b content:none",
-					    "path:a content:none",
-					    "host: content:none",
-					    "host content:none",
-					    "host:a content:none\n:x content:none"};
+	                                    "host:a",
+	                                    "host:a content:some",
+	                                    "host:a content:none content:full",
+	                                    "host:a host:b content:none",
+	                                    "path:a content:none",
+	                                    "host: content:none",
+	                                    "host content:none",
+	                                    "host:a content:none\n:x content:none"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -134,7 +136,7 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_matching), cmocka_unit_test(test_traces),
-					   cmocka_unit_test(test_lowering), cmocka_unit_test(test_refused)};
+	                                   cmocka_unit_test(test_lowering), cmocka_unit_test(test_refused)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

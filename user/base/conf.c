@@ -20,7 +20,8 @@ static bool wrong(struct parser *p, const char *what)
 	if (p->errors++ < CONF_ERRORS_MAX)
 		p->ev->error(p->ctx, p->line, what);
 	else if (p->errors == CONF_ERRORS_MAX + 1)
-		p->ev->error(p->ctx, p->line, "too many errors: is this a configuration file? The rest is not told");
+		p->ev->error(p->ctx, p->line,
+		             "too many errors: is this a configuration file? The rest is not told");
 	return false;
 }
 
@@ -47,7 +48,8 @@ static bool is_over(struct parser *p, struct slice rest)
 	rest = skip_blanks(rest);
 	if (rest.n == 0 || rest.p[0] == '#')
 		return true;
-	return wrong(p, "text behind the closing quote: quote the whole value, or put \\ before a quote within it");
+	return wrong(
+	    p, "text behind the closing quote: quote the whole value, or put \\ before a quote within it");
 }
 
 /* `s` begins behind the opening quote. */
@@ -63,7 +65,8 @@ static bool quoted(struct parser *p, struct slice s, char quote)
 				break;
 			c = s.p[i];
 			if (c != '"' && c != '\\')
-				return wrong(p, "only \\\" and \\\\ are known in double quotes: write \\\\ for a backslash");
+				return wrong(p, "only \\\" and \\\\ are known in double quotes: write \\\\ "
+				                "for a backslash");
 		}
 		buf_addc(&p->value, c);
 	}
@@ -159,9 +162,13 @@ static int check(const char *path, const struct stat *st, uid_t owner, struct bu
 	if (st->st_size > CONF_SIZE_MAX)
 		return refuse(ret_error, EFBIG, path, "is larger than 1 MiB: this is no file of ours");
 	if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner)
-		return refuse(ret_error, EPERM, path, "belongs to another user, who could change what is captured and where it goes: chown it to root");
+		return refuse(ret_error, EPERM, path,
+		              "belongs to another user, who could change what is captured and where it goes: "
+		              "chown it to root");
 	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return refuse(ret_error, EPERM, path, "may be written to by others, who could change what is captured and where it goes: chmod go-w");
+		return refuse(ret_error, EPERM, path,
+		              "may be written to by others, who could change what is captured and where it "
+		              "goes: chmod go-w");
 	return 0;
 }
 

@@ -23,8 +23,8 @@
 
 #include "base/buf.h"
 
-#define CONF_SIZE_MAX   (1 << 20)   /* bytes of a file: 10,000 rules fit */
-#define CONF_VALUE_MAX  (16 << 10)  /* bytes of a value: twice what a server takes as one header */
+#define CONF_SIZE_MAX   (1 << 20)  /* bytes of a file: 10,000 rules fit */
+#define CONF_VALUE_MAX  (16 << 10) /* bytes of a value: twice what a server takes as one header */
 #define CONF_KEY_MAX    128
 #define CONF_LINES_MAX  100000
 #define CONF_ERRORS_MAX 100 /* told; a file that has more is no configuration at all */

@@ -49,10 +49,11 @@ static bool is_one_of(struct slice word, const char *const *words)
 }
 
 /* What is wrong with the form of the line, NULL: nothing. *ret_take: it says something. */
-static const char *check_form(const struct config *c, const struct option *o, struct slice key, struct slice value,
-			      bool *ret_take)
+static const char *check_form(const struct config *c, const struct option *o, struct slice key,
+                              struct slice value, bool *ret_take)
 {
-	static const char *const yes[] = {"yes", "true", "on", "1", NULL}, *const no[] = {"no", "false", "off", "0", NULL};
+	static const char *const yes[] = {"yes", "true", "on", "1", NULL}, *const no[] = {"no", "false",
+	                                                                                  "off", "0", NULL};
 
 	*ret_take = true;
 	if (is_one_of(key, c->not_here))
@@ -89,7 +90,9 @@ static void on_entry(void *ctx, unsigned line, struct slice key, struct slice va
 	buf_release(&place);
 	if (r->open && !r->told_open && c->secret && c->secret(o->val, optarg)) {
 		r->told_open = true;
-		say(r, line, key, "holds a key, but everybody may read the file: chmod o-r, or put the key into a file of its own");
+		say(r, line, key,
+		    "holds a key, but everybody may read the file: chmod o-r, or put the key into a file of "
+		    "its own");
 	}
 }
 

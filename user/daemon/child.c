@@ -26,8 +26,9 @@ bool child_wait_ready(struct child *c, struct msg *msg)
 			/* Its last word may have come between the two looks. */
 			if (poll(&fd, 1, 0) > 0)
 				continue;
-			log_warn("%s ended at once (%s %d)", c->name, WIFSIGNALED(status) ? "signal" : "status",
-				 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			log_warn("%s ended at once (%s %d)", c->name,
+			         WIFSIGNALED(status) ? "signal" : "status",
+			         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 			c->pid = 0;
 			return false;
 		}

@@ -14,11 +14,12 @@
 
 #define HEAR_MAX 64 /* messages of an exporter in one go */
 
-struct export {
+struct export
+{
 	struct child child;
-	struct buf wire;     /* its MSG_CONF; empty: the slot is free */
-	uint64_t again_at;   /* when it is started again */
-	uint64_t leave_by;   /* it was told to end, and is killed then; 0: it belongs to the configuration */
+	struct buf wire;   /* its MSG_CONF; empty: the slot is free */
+	uint64_t again_at; /* when it is started again */
+	uint64_t leave_by; /* it was told to end, and is killed then; 0: it belongs to the configuration */
 };
 
 struct exports {
@@ -59,7 +60,8 @@ static struct export *find(struct exports *x, struct slice wire)
 	return NULL;
 }
 
-/* There is one: the configuration has EXPORT_ENDPOINTS_MAX at most, and as many may leave, see exports_set(). */
+/* There is one: the configuration has EXPORT_ENDPOINTS_MAX at most, and as many may leave, see exports_set().
+ */
 static void add(struct exports *x, struct buf *wire)
 {
 	for (struct export *e = x->v; e < x->v + EXPORTS_MAX; e++) {
@@ -74,7 +76,8 @@ static void add(struct exports *x, struct buf *wire)
 
 static void encode(struct buf *wire, const struct outputs *o, size_t i)
 {
-	const struct export_conf conf = {.endpoint = o->endpoints[i], .store_dir = o->sink.store_dir, .uid = o->uid, .gid = o->gid};
+	const struct export_conf conf = {
+	    .endpoint = o->endpoints[i], .store_dir = o->sink.store_dir, .uid = o->uid, .gid = o->gid};
 
 	export_conf_encode(wire, &conf);
 }
@@ -156,7 +159,9 @@ static void hear(struct exports *x, struct export *e)
 {
 	struct pollfd fd = {.fd = e->child.sock[0], .events = POLLIN};
 
-	for (int n = 0; n < HEAR_MAX && e->child.sock[0] > 0 && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &x->msg) == 0; n++) {
+	for (int n = 0;
+	     n < HEAR_MAX && e->child.sock[0] > 0 && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &x->msg) == 0;
+	     n++) {
 		if (x->msg.type == MSG_FAIL)
 			log_warn("%.*s", (int)x->msg.payload.n, x->msg.payload.p);
 		e->child.done |= x->msg.type == MSG_DONE;
@@ -171,9 +176,10 @@ static void reap(const struct exports *x, struct export *e)
 		return;
 	e->child.pid = 0;
 	if (!e->child.done && !x->ending && !e->leave_by)
-		log_warn("an exporter ended (%s %d): starting it again; nothing is lost, its spans are in the store",
-			 WIFSIGNALED(status) ? "signal" : "status",
-			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		log_warn("an exporter ended (%s %d): starting it again; nothing is lost, its spans are in "
+		         "the store",
+		         WIFSIGNALED(status) ? "signal" : "status",
+		         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 /* Whether some that were told to end are still there. */

@@ -26,11 +26,13 @@ struct exports;
 struct exports *exports_new(void);
 /* The endpoints from now on; copies what it needs. How many exporters end or are to start. */
 size_t exports_set(struct exports *x, const struct outputs *o);
-/* Starts those that are to be, and waits for each: it knows then from where on to export. False, said why: one does not work. */
+/* Starts those that are to be, and waits for each: it knows then from where on to export. False, said why:
+ * one does not work. */
 bool exports_start(struct exports *x);
 /* To be called in each turn of the loop: hears, buries, starts again. */
 void exports_turn(struct exports *x);
-/* Everything is in the store: they shall send what they can within a few seconds. Nothing is started any more. */
+/* Everything is in the store: they shall send what they can within a few seconds. Nothing is started any
+ * more. */
 void exports_end(struct exports *x);
 #define EXPORTS_MAX (2 * EXPORT_ENDPOINTS_MAX) /* of the configuration, and those that leave */
 /* Those that run; at most EXPORTS_MAX. */

@@ -938,12 +938,13 @@ static void select_again(struct probe *p, struct selection *selection, struct bu
 static void take_over(struct probe *p, const struct capture *first, const struct capture *next)
 {
 	struct buf what = {0}, fixed = {0};
-	struct outputs *out = &p->out;
+	struct outputs *out = &p->out, exported = next->out;
 	size_t endpoints;
 
 	if (next->selection)
 		select_again(p, next->selection, &what);
-	endpoints = exports_set(p->exports, &next->out);
+	exported.sink.store_dir = out->sink.store_dir; /* stays, whatever is asked for */
+	endpoints = exports_set(p->exports, &exported);
 	if (endpoints)
 		buf_addf(&what, "%sspans go to %zu endpoint%s", what.n ? ", " : "", next->out.n_endpoints,
 			 next->out.n_endpoints == 1 ? "" : "s");

@@ -23,8 +23,9 @@ size_t reload_fixed(const struct capture *now, const struct capture *next, struc
 	    {"--sample", a->sample.share == b->sample.share},
 	    {"--sample-slow", a->sample.slow == b->sample.slow},
 	    {"--otlp-file", same(a->sink.otlp_file, b->sink.otlp_file)},
-	    {"--otlp-content of --otlp-file", !a->sink.otlp_file || !(a->otlp_content_given || b->otlp_content_given) ||
-						  a->sink.otlp_file_content == b->sink.otlp_file_content},
+	    {"--otlp-content of --otlp-file", !a->sink.otlp_file ||
+	                                          !(a->otlp_content_given || b->otlp_content_given) ||
+	                                          a->sink.otlp_file_content == b->sink.otlp_file_content},
 	    {"--output", same(a->sink.tree_file, b->sink.tree_file)},
 	    {"--record", same(a->record_file, b->record_file)},
 	    {"--http", now->llm_only == next->llm_only},

@@ -13,7 +13,8 @@
 
 #include "daemon/daemon.h"
 
-/* Appends the names of the options that differ and stay as they are in `now`: "--store, --content". How many. */
+/* Appends the names of the options that differ and stay as they are in `now`: "--store, --content". How many.
+ */
 size_t reload_fixed(const struct capture *now, const struct capture *next, struct buf *out);
 
 #endif

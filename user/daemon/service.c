@@ -25,7 +25,8 @@ struct service {
 static void send_text(const struct service *s, const struct buf *text)
 {
 	/* It never waits: a manager that does not read gets no more than its socket holds. */
-	if (sendto(s->fd, text->p, text->n, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&s->to, s->to_len) < 0)
+	if (sendto(s->fd, text->p, text->n, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&s->to,
+	           s->to_len) < 0)
 		return;
 }
 
@@ -108,7 +109,7 @@ void service_reloading(struct service *s)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	snprintf(what, sizeof(what), "RELOADING=1\nMONOTONIC_USEC=%llu",
-		 (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000);
+	         (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000);
 	say(s, what, NULL);
 }
 

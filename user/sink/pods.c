@@ -37,9 +37,10 @@ static void forget(struct pods *p)
 /* NAMESPACE_NAME_UID */
 static bool cut(struct slice rest, struct pod *ret, struct slice *ret_uid)
 {
-	return slice_cut(&rest, '_', &ret->namespace) && slice_cut(&rest, '_', &ret->name) && slice_cut(&rest, '_', ret_uid) &&
-	       !rest.p && ret->namespace.n && ret->namespace.n <= LABEL_MAX && ret->name.n && ret->name.n <= LABEL_MAX &&
-	       ret_uid->n && ret_uid->n <= 64;
+	return slice_cut(&rest, '_', &ret->namespace) && slice_cut(&rest, '_', &ret->name) &&
+	       slice_cut(&rest, '_', ret_uid) && !rest.p && ret->namespace.n &&
+	       ret->namespace.n <= LABEL_MAX && ret->name.n && ret->name.n <= LABEL_MAX && ret_uid->n &&
+	       ret_uid->n <= 64;
 }
 
 static void look(struct pods *p)

@@ -13,15 +13,16 @@
 
 #include "span/span.h"
 
-#define PODS_DIR      "/var/log/pods"
-#define PODS_MAX      4096 /* remembered; then all are forgotten. A node has 110 at a time by default */
+#define PODS_DIR         "/var/log/pods"
+#define PODS_MAX         4096  /* remembered; then all are forgotten. A node has 110 at a time by default */
 #define PODS_ENTRIES_MAX 65536 /* of the directory, looked at in one go */
-#define PODS_AGAIN_NS 10000000000ull
+#define PODS_AGAIN_NS    10000000000ull
 
 struct pods;
 
 struct pods *pods_new(const char *dir);
-/* Adds k8s.pod.name and k8s.namespace.name to a span that has k8s.pod.uid, if they are known. `now`: boot ns. */
+/* Adds k8s.pod.name and k8s.namespace.name to a span that has k8s.pod.uid, if they are known. `now`: boot ns.
+ */
 void pods_name(struct pods *p, struct span *s, uint64_t now);
 void pods_free(struct pods *p); /* accepts NULL */
 

@@ -17,8 +17,8 @@ struct resource {
 	size_t n;
 };
 
-static const enum attr_key place_keys[RESOURCE_PLACE] = {ATTR_CONTAINER_ID, ATTR_K8S_POD_UID, ATTR_K8S_POD_NAME,
-							 ATTR_K8S_NAMESPACE_NAME};
+static const enum attr_key place_keys[RESOURCE_PLACE] = {ATTR_CONTAINER_ID, ATTR_K8S_POD_UID,
+                                                         ATTR_K8S_POD_NAME, ATTR_K8S_NAMESPACE_NAME};
 
 /* Over what was there before of this name. */
 static void put(struct resource *r, struct slice name, struct slice value)
@@ -218,11 +218,12 @@ static bool is_ours(const char *name)
 	return strncmp(name, "telemetry.sdk.", 14) == 0;
 }
 
-size_t resource_texts(const struct resource *r, const struct resource_place *p, struct otlp_text ret[RESOURCE_MAX])
+size_t resource_texts(const struct resource *r, const struct resource_place *p,
+                      struct otlp_text ret[RESOURCE_MAX])
 {
 	const struct otlp_text sdk[] = {{"telemetry.sdk.name", SLICE("spantap")},
-					{"telemetry.sdk.language", SLICE("c")},
-					{"telemetry.sdk.version", SLICE(SPANTAP_VERSION)}};
+	                                {"telemetry.sdk.language", SLICE("c")},
+	                                {"telemetry.sdk.version", SLICE(SPANTAP_VERSION)}};
 	size_t n = 0;
 
 	if (!r)

@@ -21,9 +21,9 @@
 
 #include "span/span.h"
 
-#define RESOURCE_GIVEN_MAX 64          /* attributes of the variable */
-#define RESOURCE_LIST_MAX  (16 << 10)  /* its bytes */
-#define RESOURCE_PLACE     4           /* attributes of a place */
+#define RESOURCE_GIVEN_MAX 64         /* attributes of the variable */
+#define RESOURCE_LIST_MAX  (16 << 10) /* its bytes */
+#define RESOURCE_PLACE     4          /* attributes of a place */
 #define RESOURCE_MAX       (RESOURCE_GIVEN_MAX + RESOURCE_PLACE + 12)
 
 struct otlp_text {
@@ -49,6 +49,7 @@ bool resource_place_same(const struct resource_place *a, const struct resource_p
 struct resource_place resource_place_dup(struct arena *a, const struct resource_place *p);
 
 /* Everything to be said of a place; borrowed from both. How many. */
-size_t resource_texts(const struct resource *r, const struct resource_place *p, struct otlp_text ret[RESOURCE_MAX]);
+size_t resource_texts(const struct resource *r, const struct resource_place *p,
+                      struct otlp_text ret[RESOURCE_MAX]);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "sink/otlp_attrs.h"
 #include "sink/sink.h"
 #include "sink/summary.h"
 #include "store/json_text.h"
@@ -28,7 +29,7 @@ static int audit_conf(struct store *st, const struct sink_conf *conf)
 {
 	struct buf detail = {0};
 
-	buf_addf(&detail, "{\"content\":\"%s\",\"retain_age_ns\":%llu,\"retain_bytes\":%llu}",
+	buf_addf(&detail, "{\"version\":\"" SPANTAP_VERSION "\",\"content\":\"%s\",\"retain_age_ns\":%llu,\"retain_bytes\":%llu}",
 	         content_level_name(conf->content), (unsigned long long)conf->retain_age_ns,
 	         (unsigned long long)conf->retain_bytes);
 	int r = store_audit(st, clock_wall_ns(), "config", buf_slice(&detail));

@@ -48,7 +48,8 @@ static bool wrong(struct buf *ret_error, struct slice text, const char *why)
 	return false;
 }
 
-static bool add_word(struct rules *r, struct rule *rule, struct slice word, bool *level, struct buf *ret_error)
+static bool add_word(struct rules *r, struct rule *rule, struct slice word, bool *level,
+                     struct buf *ret_error)
 {
 	struct slice what, pattern = word;
 
@@ -59,7 +60,9 @@ static bool add_word(struct rules *r, struct rule *rule, struct slice word, bool
 		int l = content_level_parse(pattern);
 
 		if (l < 0 || *level)
-			return wrong(ret_error, word, l < 0 ? "the levels are none, shape, redacted and full" : "a second level");
+			return wrong(ret_error, word,
+			             l < 0 ? "the levels are none, shape, redacted and full"
+			                   : "a second level");
 		*level = true;
 		rule->level = (enum content_level)l;
 		return true;
@@ -83,14 +86,16 @@ static bool add_rule(struct rules *r, struct slice text, struct buf *ret_error)
 	size_t patterns = 0;
 
 	if (text.n > RULE_TEXT_MAX || r->n == RULES_MAX)
-		return wrong(ret_error, text, r->n == RULES_MAX ? "more than 64 rules" : "longer than 512 bytes");
+		return wrong(ret_error, text,
+		             r->n == RULES_MAX ? "more than 64 rules" : "longer than 512 bytes");
 	while (slice_cut(&rest, ' ', &word))
 		if (word.n && !add_word(r, &rule, slice_trim(word), &level, ret_error))
 			return false;
 	for (size_t i = 0; i < WHATS; i++)
 		patterns += rule.patterns[i] != NULL;
 	if (!level || !patterns)
-		return wrong(ret_error, text, level ? "it matches everything: use --content" : "no content:LEVEL");
+		return wrong(ret_error, text,
+		             level ? "it matches everything: use --content" : "no content:LEVEL");
 	r->v[r->n++] = rule;
 	return true;
 }

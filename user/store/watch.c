@@ -8,13 +8,15 @@
 #define NS 1000000000ull
 
 /* The capture that watched last: the one of the newest "watch_begin". *ret_id 0: there is none. */
-static int find_last(struct store *st, int64_t *ret_id, uint64_t *ret_end, uint64_t *ret_begin, bool *ret_newest, struct buf *instance)
+static int find_last(struct store *st, int64_t *ret_id, uint64_t *ret_end, uint64_t *ret_begin,
+                     bool *ret_newest, struct buf *instance)
 {
-	sqlite3_stmt *q = db_stmt(st, STMT_WATCHED,
-				  "SELECT c.id, c.end_wall_ns, a.wall_ns, c.id=(SELECT max(id) FROM capture),"
-				  " lower(hex(c.instance)) FROM audit_event a"
-				  " JOIN capture c ON lower(hex(c.instance))=json_extract(a.detail, '$.instance')"
-				  " WHERE a.kind='watch_begin' ORDER BY a.seq DESC, c.id DESC LIMIT 1");
+	sqlite3_stmt *q =
+	    db_stmt(st, STMT_WATCHED,
+	            "SELECT c.id, c.end_wall_ns, a.wall_ns, c.id=(SELECT max(id) FROM capture),"
+	            " lower(hex(c.instance)) FROM audit_event a"
+	            " JOIN capture c ON lower(hex(c.instance))=json_extract(a.detail, '$.instance')"
+	            " WHERE a.kind='watch_begin' ORDER BY a.seq DESC, c.id DESC LIMIT 1");
 	int step = q ? sqlite3_step(q) : SQLITE_ERROR;
 
 	*ret_id = 0;
@@ -64,13 +66,15 @@ int store_watched(struct store *st, const uint8_t instance[16], struct store_wat
 	if (r == 0 && id && slice_eq(buf_slice(&last), buf_slice(&ours)))
 		ret->still = true;
 	else if (r == 0 && id)
-		*ret = (struct store_watched){.until = end ? end : last_life(st, id, begin, newest), .ended = end != 0};
+		*ret = (struct store_watched){.until = end ? end : last_life(st, id, begin, newest),
+		                              .ended = end != 0};
 	buf_release(&last);
 	buf_release(&ours);
 	return r;
 }
 
-int store_watch_begin(struct store *st, const uint8_t instance[16], const struct store_watched *before, uint64_t wall_ns)
+int store_watch_begin(struct store *st, const uint8_t instance[16], const struct store_watched *before,
+                      uint64_t wall_ns)
 {
 	struct buf detail = {0};
 
@@ -78,8 +82,8 @@ int store_watch_begin(struct store *st, const uint8_t instance[16], const struct
 	text_hex(&detail, instance, 16);
 	buf_addc(&detail, '"');
 	if (before->until)
-		buf_addf(&detail, ",\"unwatched_since_wall_ns\":%llu,\"ended\":%s", (unsigned long long)before->until,
-			 before->ended ? "true" : "false");
+		buf_addf(&detail, ",\"unwatched_since_wall_ns\":%llu,\"ended\":%s",
+		         (unsigned long long)before->until, before->ended ? "true" : "false");
 	buf_addc(&detail, '}');
 	int r = store_audit(st, wall_ns, "watch_begin", buf_slice(&detail));
 	buf_release(&detail);
