@@ -123,18 +123,24 @@ assert configs == [0, 30 * 86400 * 10**9], configs
 print(f"FIGURE {len(stored)} spans over reloads: {len(taken['one'])} and {len(taken['two'])} exported")
 END
 
+# again OPTION...: record starts again; what the one before it said is gone.
+again() {
+	rm -f "$T/rec.err"
+	recording rec "$@"
+}
+
 # Started again over the same store: since when nobody watched is told, and kept; also after SIGKILL.
 sleep 1.1
-recording rec --exe "$NAME"
+again --exe "$NAME"
 recorded rec
 grep -q 'nothing was watched from 20.*Z to 20.*Z ([1-9] s): spantap was not running' "$T/rec.err" || fail "$(cat "$T/rec.err")"
-recording rec --exe "$NAME"
+again --exe "$NAME"
 sleep 0.7
-kill -KILL $RECORDER $(pgrep -P $RECORDER)
+kill -KILL "$(cat "$T/rec.store/lock")" $RECORDER
 wait $RECORDER 2>/dev/null || :
 sleep 1.1
 manager "@spantap-e2e-$$"
-recording rec --exe "$NAME"
+again --exe "$NAME"
 grep -q 'nothing was watched from .*spantap was killed' "$T/rec.err" || fail "$(cat "$T/rec.err")"
 hears READY=1 1
 recorded rec
@@ -155,6 +161,7 @@ grep -q 'http://127.0.0.1:9/v1/traces: [1-9][0-9]* spans wait in the store, the 
 
 # A store stays what it is, also for endpoints that come later.
 conf "exe = $NAME" "store = $T/own.store"
+rm -f "$T/rec.err"
 "$SPANTAP" record --config "$C" 2>"$T/rec.err" &
 RECORDER=$!
 started+=($RECORDER)
@@ -166,3 +173,21 @@ grep -q 'own.store/otlp-' "$T/notes" || fail "the new endpoint reads no store, o
 recorded rec
 grep -q -- '--store as before' "$T/rec.err" || fail "$(cat "$T/rec.err")"
 [ ! -e "$T/other.store" ] || fail "another store was begun"
+
+# The watchdog is fed only while there is somebody to store: a sink that was given up is worth a restart.
+manager "$T/watch"
+export WATCHDOG_USEC=1000000
+again --exe "$NAME"
+unset NOTIFY_SOCKET WATCHDOG_USEC
+hears WATCHDOG=1 3
+given_up='sink crashed again\|sink ended at once'
+for _ in $(seq 50); do
+	kill -KILL "$(cat "$T/rec.store/lock")" 2>/dev/null || :
+	sleep 0.2
+	! grep -q "$given_up" "$T/rec.err" || break
+done
+grep -q "$given_up" "$T/rec.err" || fail "sink was not given up: $(cat "$T/rec.err")"
+sleep 0.3
+fed=$(grep -c WATCHDOG "$T/heard")
+sleep 1.5
+is "words to the watchdog without a sink" "$fed" "$(grep -c WATCHDOG "$T/heard")"
