@@ -50,7 +50,7 @@
 #define CRASHES_MAX     5     /* of decode in CRASH_WINDOW_NS; more: wait that long */
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
-#define SINK_RESTARTS   3
+#define SINK_CRASHES    3     /* within CRASH_WINDOW_NS; more: wait that long, or at the end give up */
 #define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
 #define JUDGE_WINDOW_NS 1000000000ull
 #define HEAR_MAX        1024 /* messages of a role in one go: it cannot keep us from all else */
@@ -97,6 +97,8 @@ struct probe {
 	bool llm_only;
 	unsigned crashes;
 	uint64_t crash_window, decode_again_at; /* 0: now */
+	uint64_t sink_window, sink_again_at;    /* the same of sink */
+	bool sink_ran;
 	struct msg msg;
 };
 
@@ -176,7 +178,7 @@ static int start_sink(struct probe *p)
 	struct buf wire = {0};
 	int err;
 
-	if (p->sink.restarts)
+	if (p->sink_ran)
 		out.record_file = NULL; /* decode has it open */
 	p->sink.pid = spawn_role("sink", p->sink.sock[1]);
 	if (p->sink.pid < 0)
@@ -223,6 +225,7 @@ static bool start_roles(struct probe *p)
 	}
 	if (!child_wait_ready(&p->sink, &p->msg))
 		return false;
+	p->sink_ran = true;
 	take_files(p);
 	p->exports = exports_new();
 	exports_set(p->exports, &p->out);
@@ -288,22 +291,57 @@ static void restart_decode(struct probe *p)
 	buf_release(&left);
 }
 
+/* decode keeps what sink has not acknowledged; when that grows too much, it sheds content. */
 static void on_sink_death(struct probe *p)
 {
+	uint64_t now = clock_boot_ns();
+
 	p->sink.pid = 0;
 	if (p->sink.done)
 		return;
-	if (++p->sink.restarts > SINK_RESTARTS) {
-		log_warn("sink crashed again: spans that are not yet stored are lost");
-		p->sink.done = true;
-		return;
+	if (now - p->sink_window > CRASH_WINDOW_NS || !p->sink_window) {
+		p->sink_window = now;
+		p->sink.restarts = 0;
 	}
-	log_warn("sink crashed: starting it again; unacknowledged spans are sent again, the tree shows only these");
+	bool too_often = ++p->sink.restarts > SINK_CRASHES;
+	p->sink.done = too_often && p->ending;
+	p->sink_again_at = too_often ? now + CRASH_WINDOW_NS : 0;
+	if (p->sink.done)
+		log_warn("sink crashed again: spans that are not yet stored are lost");
+	else if (p->sink_again_at)
+		log_warn("sink crashed %u times within a minute: next try in %llu s; spans are kept in memory until then",
+			 p->sink.restarts, CRASH_WINDOW_NS / 1000000000ull);
+	else
+		log_warn("sink crashed: starting it again; unacknowledged spans are sent again, the tree shows only these");
+}
+
+/* What it had not read is sent again. */
+static void take_unread(struct probe *p)
+{
+	struct pollfd fd = {.fd = p->sink.sock[1], .events = POLLIN};
+
+	while (poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &p->msg) == 0)
+		for (size_t i = 0; i < p->msg.n_fds; i++)
+			close(p->msg.fds[i]);
+	p->status_unsent = p->retain_unsent = true;
+}
+
+static void restart_sink(struct probe *p)
+{
+	if (p->sink.pid || p->sink.done || (!p->ending && clock_boot_ns() < p->sink_again_at))
+		return;
+	take_unread(p);
 	fcntl(p->sink.sock[0], F_SETFL, 0);
-	if (start_sink(p) || !child_wait_ready(&p->sink, &p->msg))
-		p->sink.done = true;
+	if (start_sink(p) == 0 && child_wait_ready(&p->sink, &p->msg)) {
+		take_files(p);
+	} else {
+		if (p->sink.pid > 0 && kill(p->sink.pid, SIGKILL) == 0) /* CAP_KILL */
+			waitpid(p->sink.pid, NULL, 0);
+		p->sink.pid = 0;
+		p->sink.done = p->ending;
+		p->sink_again_at = clock_boot_ns() + CRASH_WINDOW_NS;
+	}
 	fcntl(p->sink.sock[0], F_SETFL, O_NONBLOCK);
-	p->status_unsent = true;
 }
 
 static void reap(struct probe *p)
@@ -555,7 +593,7 @@ static void report_status(struct probe *p)
 		return;
 	p->status_at = now;
 	p->status_unsent |= status_compose(p->status, &src, &p->status_json);
-	if (p->status_unsent && !p->sink.done &&
+	if (p->status_unsent && p->sink.pid > 0 && !p->sink.done &&
 	    msg_send2(p->sink.sock[0], MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&p->status_json)) == 0)
 		p->status_unsent = false;
 }
@@ -639,8 +677,8 @@ static void service_words(struct probe *p, struct buf *out)
 
 /*
  * The watchdog hears from this loop, and only while what it needs is there: a
- * sink that was given up, or a decode that does not come back, is worth a
- * restart.  A decode that stays away for a while after too many crashes is not.
+ * sink or a decode that does not come back is worth a restart.  One that stays
+ * away for a while after too many crashes is not.
  */
 static void report_service(struct probe *p)
 {
@@ -649,7 +687,7 @@ static void report_service(struct probe *p)
 
 	if (!p->service || !p->loader)
 		return;
-	if (p->sink.pid > 0 && (p->decode.pid > 0 || p->decode_again_at > now))
+	if ((p->sink.pid > 0 || p->sink_again_at > now) && (p->decode.pid > 0 || p->decode_again_at > now))
 		service_alive(p->service);
 	if (now - p->service_told < SERVICE_NS || p->ending)
 		return;
@@ -663,7 +701,9 @@ static void report_service(struct probe *p)
 
 static int wait_ms(const struct probe *p)
 {
-	return p->sweep_due || (!p->decode.pid && !p->decode.done) ? SWEEP_MS : TICK_MS;
+	bool waits = (!p->decode.pid && !p->decode.done) || (!p->sink.pid && !p->sink.done);
+
+	return p->sweep_due || waits ? SWEEP_MS : TICK_MS;
 }
 
 /* One turn of the loop; at most `ms` long (-1: until something happens). */
@@ -690,6 +730,7 @@ static void turn(struct probe *p, int ms)
 	reap(p);
 	if (p->exports)
 		exports_turn(p->exports);
+	restart_sink(p);
 	restart_decode(p);
 	if (p->loader && clock_boot_ns() >= p->sweep_at)
 		sweep(p);

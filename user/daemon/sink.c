@@ -536,11 +536,7 @@ int sink_main(void)
 	if (sodium_init() < 0)
 		die(EXIT_SPANTAP, "cannot initialise libsodium");
 	fcntl(ROLE_SOCKET, F_SETFL, 0); /* a sink that crashed may have left its end so */
-	do {
-		if (msg_recv(ROLE_SOCKET, &sp.msg))
-			return EXIT_SPANTAP;
-	} while (sp.msg.type == MSG_STATUS || sp.msg.type == MSG_RETAIN); /* its, unread */
-	if (sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
+	if (msg_recv(ROLE_SOCKET, &sp.msg) || sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
 		return EXIT_SPANTAP;
 	sp.link = sp.msg.fds[0];
 	wire_decode(sp.msg.payload, &out);
