@@ -61,7 +61,7 @@ assert pod["hostPID"] and not pod["automountServiceAccountToken"] and not box["s
 
 # Times: what the program takes at its end, and the manager waits for.
 ns = lambda file, name: int(re.search(rf"#define {name}\s+(\d+)ull", source[file])[1]) / 1e9
-longest = ns("probe.c", "STOP_NS") + ns("exports.h", "EXPORT_END_NS")
+longest = ns("probe.c", "STOP_NS") + ns("reporters.h", "REPORT_END_NS")
 assert pod["terminationGracePeriodSeconds"] > longest and int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > longest
 
 # Collectors: each component that a pipeline names is there and used; the port is that of spantap.conf.

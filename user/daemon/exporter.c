@@ -343,6 +343,7 @@ static void set_up(struct exporter *x)
 {
 	struct buf error = {0};
 
+	fcntl(ROLE_SOCKET, F_SETFL, 0); /* one that crashed may have left its end so */
 	if (msg_recv(ROLE_SOCKET, &x->msg) || x->msg.type != MSG_CONF || export_conf_decode(x->msg.payload, &x->conf))
 		die(EXIT_SPANTAP, "exporter: malformed configuration");
 	umask(077);

@@ -27,9 +27,9 @@
 #include "base/log.h"
 #include "daemon/child.h"
 #include "daemon/daemon.h"
-#include "daemon/exports.h"
 #include "daemon/journal.h"
 #include "daemon/reload.h"
+#include "daemon/reporters.h"
 #include "daemon/service.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
@@ -71,7 +71,7 @@ struct probe {
 	bool status_unsent;
 	uint64_t verdicts, verdicts_refused;
 	struct child decode, sink;
-	struct exports *exports;
+	struct reporters *reporters;
 	struct service *service; /* NULL: nobody to tell */
 	uint64_t service_told;
 	bool retain_unsent; /* sink does not know yet how long to keep */
@@ -85,6 +85,7 @@ struct probe {
 	pid_t cmd;
 	int cmd_status;
 	bool cmd_ended, stopped, ending, end_sent, impatient;
+	bool unfinished; /* decode or sink had not written all when the time was over */
 	bool reloads, reload_due; /* SIGHUP asks for it, and did */
 	uint64_t flush_ns;
 	bool sweep_due;
@@ -189,6 +190,24 @@ static int start_sink(struct probe *p)
 	return err;
 }
 
+/* How many end or are to start. */
+static size_t set_reporters(struct probe *p, const struct outputs *o)
+{
+	struct reporter_conf v[REPORTERS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n_endpoints; i++) {
+		const struct export_conf conf = {.endpoint = o->endpoints[i],
+						 .store_dir = p->out.sink.store_dir,
+						 .uid = p->out.uid,
+						 .gid = p->out.gid};
+
+		v[n] = (struct reporter_conf){.name = "an exporter", .role = "export", .fd = -1};
+		export_conf_encode(&v[n++].wire, &conf);
+	}
+	return reporters_set(p->reporters, v, n);
+}
+
 /* What sink opened for decode: the heads of conversations, and the recording if there is one. */
 static void take_files(struct probe *p)
 {
@@ -227,9 +246,9 @@ static bool start_roles(struct probe *p)
 		return false;
 	p->sink_ran = true;
 	take_files(p);
-	p->exports = exports_new();
-	exports_set(p->exports, &p->out);
-	if (!exports_start(p->exports))
+	p->reporters = reporters_new();
+	set_reporters(p, &p->out);
+	if (!reporters_start(p->reporters))
 		return false; /* before anything is captured */
 	err = start_decode(p);
 	if (err) {
@@ -607,7 +626,7 @@ static size_t own_processes(const struct probe *p, pid_t *ret)
 	ret[n++] = getpid();
 	ret[n++] = p->decode.pid;
 	ret[n++] = p->sink.pid;
-	return n + (p->exports ? exports_pids(p->exports, ret + n) : 0);
+	return n + (p->reporters ? reporters_pids(p->reporters, ret + n) : 0);
 }
 
 static void say_pressure(const struct probe *p, unsigned before)
@@ -627,7 +646,7 @@ static void say_pressure(const struct probe *p, unsigned before)
 /* Above the limits decode is told to do with less; its successor is told again. */
 static void keep_budget(struct probe *p)
 {
-	pid_t pids[3 + EXPORTS_MAX];
+	pid_t pids[3 + REPORTERS_RUNNING_MAX];
 	uint64_t now = clock_boot_ns();
 	unsigned before = p->budget.step;
 
@@ -728,8 +747,8 @@ static void turn(struct probe *p, int ms)
 	hear(p, &p->decode);
 	hear(p, &p->sink);
 	reap(p);
-	if (p->exports)
-		exports_turn(p->exports);
+	if (p->reporters)
+		reporters_turn(p->reporters);
 	restart_sink(p);
 	restart_decode(p);
 	if (p->loader && clock_boot_ns() >= p->sweep_at)
@@ -772,16 +791,16 @@ static void send_end(struct probe *p)
 }
 
 /* Everything is in the store: exporters send what they can within a few seconds; a later run sends the rest. */
-static void finish_exports(struct probe *p)
+static void finish_reporters(struct probe *p)
 {
-	uint64_t until = clock_boot_ns() + EXPORT_END_NS;
+	uint64_t until = clock_boot_ns() + REPORT_END_NS;
 
-	if (!p->exports)
+	if (!p->reporters)
 		return;
-	exports_end(p->exports);
-	while (exports_run(p->exports) && clock_boot_ns() < until && !p->impatient)
+	reporters_end(p->reporters);
+	while (reporters_run(p->reporters) && clock_boot_ns() < until && !p->impatient)
 		turn(p, 50);
-	if (exports_run(p->exports))
+	if (reporters_run(p->reporters))
 		log_warn("an exporter does not end: what it has not sent waits in the store, see 'spantap status'");
 }
 
@@ -809,10 +828,11 @@ static void finish(struct probe *p)
 		if (!p->end_sent && p->decode.pid && p->file < 0)
 			send_end(p);
 	}
-	if (!p->decode.done || !p->sink.done)
+	p->unfinished = !p->decode.done || !p->sink.done;
+	if (p->unfinished)
 		log_warn("%s %s: what it still holds is lost", p->decode.done ? "sink" : "decode",
 			 p->impatient ? "was interrupted" : "does not finish");
-	finish_exports(p);
+	finish_reporters(p);
 }
 
 static void tear_down(struct probe *p)
@@ -825,7 +845,7 @@ static void tear_down(struct probe *p)
 			close(p->link[i]);
 	child_stop(&p->decode);
 	child_stop(&p->sink);
-	exports_free(p->exports);
+	reporters_free(p->reporters);
 	service_free(p->service);
 	journal_close(p->journal);
 	status_free(p->status);
@@ -932,10 +952,10 @@ static void say_ready(struct probe *p)
 		 n ? "" : " (nothing matches yet)", (unsigned long long)a->libraries, a->libraries == 1 ? "y" : "ies");
 }
 
-static void say_end(const struct sink_summary *s)
+static void say_end(const struct sink_summary *s, bool unfinished)
 {
 	struct buf words = {0};
-	bool lost = false;
+	bool lost = unfinished;
 
 	buf_adds(&words, "recording ended: captured ");
 	summary_bytes(&words, s->captured_bytes);
@@ -954,6 +974,8 @@ static void say_end(const struct sink_summary *s)
 	if (s->unknown_protocol)
 		buf_addf(&words, ", %llu connections passed over: neither HTTP/1 nor HTTP/2",
 			 (unsigned long long)s->unknown_protocol);
+	if (unfinished)
+		buf_adds(&words, ", not all of it was written");
 	log_warn("%s%s", buf_str(&words), lost ? "" : ", nothing lost");
 	buf_release(&words);
 }
@@ -979,13 +1001,12 @@ static void select_again(struct probe *p, struct selection *selection, struct bu
 static void take_over(struct probe *p, const struct capture *first, const struct capture *next)
 {
 	struct buf what = {0}, fixed = {0};
-	struct outputs *out = &p->out, exported = next->out;
+	struct outputs *out = &p->out;
 	size_t endpoints;
 
 	if (next->selection)
 		select_again(p, next->selection, &what);
-	exported.sink.store_dir = out->sink.store_dir; /* stays, whatever is asked for */
-	endpoints = exports_set(p->exports, &exported);
+	endpoints = set_reporters(p, &next->out);
 	if (endpoints)
 		buf_addf(&what, "%sspans go to %zu endpoint%s", what.n ? ", " : "", next->out.n_endpoints,
 			 next->out.n_endpoints == 1 ? "" : "s");
@@ -1060,9 +1081,9 @@ int capture_record(const struct capture *cap)
 	service_stopping(p.service, "writing what was captured");
 	finish(&p);
 	struct sink_summary s = count_up(&p);
-	say_end(&s);
+	say_end(&s, p.unfinished);
 	tear_down(&p);
-	return 0;
+	return p.unfinished;
 }
 
 int capture_replay(const struct outputs *out, int recording_fd)
