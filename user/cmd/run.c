@@ -17,6 +17,8 @@ static const char usage[] =
     "processes that came of it, as a tree on stderr when CMD has ended. Stdin and\n"
     "stdout are CMD's alone; CMD is neither changed nor slowed down noticeably.\n"
     "\n" CAPTURE_USAGE
+    "  --no-hold             programs do not wait, before they begin, until they have their probes:\n"
+    "                        what they say in their first milliseconds may be missed\n"
     "  --user NAME           run CMD as this user (default: who called sudo, else yourself)\n"
     "\n"
     "Exit code: CMD's own, 128+N when signal N ended it; 125 spantap failed before CMD\n"
@@ -24,6 +26,7 @@ static const char usage[] =
 
 static const struct option options[] = {CAPTURE_OPTIONS,
 					{"user", required_argument, NULL, 'u'},
+					{"no-hold", no_argument, NULL, 'W'},
 					{"help", no_argument, NULL, 'h'},
 					{NULL, 0, NULL, 0}};
 
@@ -91,7 +94,10 @@ static int run(int argc, char **argv)
 			continue;
 		if (code)
 			return EXIT_SPANTAP;
-		user = optarg;
+		if (opt == 'W')
+			cap.no_hold = true;
+		else
+			user = optarg;
 	}
 	if (!argv[optind]) {
 		cmd_usage_error(&cmd_run, "no CMD given");

@@ -4,6 +4,7 @@
  *
  *   probe    privileged: loads, attaches, reads /proc, owns every BPF map; never reads payload (probe.c)
  *   inspect  jail: parses ELF files from passed descriptors (inspect.c)
+ *   gate     jail: answers for execve(2) of programs that wait for their probes (gate.c, probe/hold.h)
  *   decode   jail: no files, no network, no bpf: rings -> spans (decode.c)
  *   sink     the invoking user: the only process that writes the store and output files (sink.c)
  *   export   the invoking user: reads the store, sends to one OTLP endpoint (exporter.c)
@@ -26,6 +27,7 @@
 #include "span/sample.h"
 
 int inspect_main(void);
+int gate_main(void);
 int decode_main(void);
 int sink_main(void);
 
@@ -87,6 +89,7 @@ struct capture {
 	 */
 	const struct capture *(*again)(void *ctx);
 	void *again_ctx;
+	bool no_hold;                /* --no-hold: programs do not wait for their probes (probe/hold.h) */
 	char *const *argv;        /* CMD, NULL-terminated */
 	const char *user;         /* CMD's user name; NULL: keep ours */
 	uid_t cmd_uid;

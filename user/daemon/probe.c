@@ -35,6 +35,7 @@
 #include "jail/spawn.h"
 #include "llm/names.h"
 #include "probe/discover.h"
+#include "probe/hold.h"
 #include "probe/places.h"
 #include "probe/procfs.h"
 #include "probe/status.h"
@@ -62,6 +63,7 @@ struct probe {
 	struct loader *loader; /* NULL when replaying */
 	struct attacher *attacher;
 	struct discover *discover;
+	struct hold *hold; /* NULL: programs do not wait */
 	struct status *status;
 	struct buf selection, status_json;
 	uint64_t status_at; /* when it was composed last */
@@ -375,6 +377,8 @@ static void reap(struct probe *p)
 		on_decode_death(p, status);
 	if (p->sink.pid > 0 && waitpid(p->sink.pid, &status, WNOHANG) == p->sink.pid)
 		on_sink_death(p);
+	if (hold_reap(p->hold))
+		log_warn("the gate has ended: programs are not held any more until they have their probes");
 }
 
 /* decode asks, the kernel side compares: all that a hostile decode can do is to make us deaf. */
@@ -434,6 +438,12 @@ static _Noreturn void become_cmd(struct probe *p, const struct capture *cap, int
 {
 	char c;
 
+	if (p->hold) {
+		int err = -hold_enter(p->hold);
+
+		if (write(report, &err, sizeof(err)) < 0)
+			_exit(EXIT_SPANTAP);
+	}
 	if (read(go, &c, 1) != 1)
 		_exit(EXIT_SPANTAP); /* probe failed or died: CMD is not started */
 	drop_to(cap);
@@ -447,10 +457,42 @@ static _Noreturn void become_cmd(struct probe *p, const struct capture *cap, int
 	_exit(err == ENOENT ? EXIT_CMD_NOTFOUND : EXIT_CMD_NOEXEC);
 }
 
+/* CMD is in a mount namespace of its own, or says why it is not: then it goes on without. */
+static void mark_mounts(struct probe *p, int report)
+{
+	int err = 0;
+
+	if (!p->hold)
+		return;
+	if (read(report, &err, sizeof(err)) == sizeof(err) && !err && hold_mark(p->hold, p->cmd))
+		return;
+	log_info("programs are not held until they have their probes: %s", err ? strerror(err) : "no mount can be marked");
+	hold_free(p->hold);
+	p->hold = NULL;
+}
+
+/* Whether CMD could be executed: 0 or an errno. Its own program waits for its probes, too. */
+static int wait_executed(struct probe *p, int report)
+{
+	struct pollfd fds[] = {{.fd = report, .events = POLLIN}, {.events = POLLIN}};
+	int err = 0;
+
+	for (;;) {
+		fds[1].fd = hold_fd(p->hold);
+		poll(fds, 2, -1);
+		if (fds[1].fd >= 0 && fds[1].revents) {
+			hold_work(p->hold);
+			hold_reap(p->hold);
+		}
+		if (fds[0].revents && (read(report, &err, sizeof(err)) >= 0 || errno != EINTR))
+			return err;
+	}
+}
+
 /* 0, or the exit code that says why CMD did not start. */
 static int start_cmd(struct probe *p, const struct capture *cap)
 {
-	int go[2], report[2], err = 0;
+	int go[2], report[2], err;
 
 	if (pipe2(go, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
 		log_warn("cannot create a pipe: %s", strerror(errno));
@@ -473,11 +515,11 @@ static int start_cmd(struct probe *p, const struct capture *cap)
 		close(report[0]);
 		return EXIT_SPANTAP;
 	}
+	mark_mounts(p, report[0]);
 	if (write(go[1], "", 1) != 1)
 		log_warn("cannot start CMD: %s", strerror(errno));
 	close(go[1]);
-	while (read(report[0], &err, sizeof(err)) < 0 && errno == EINTR)
-		;
+	err = wait_executed(p, report[0]);
 	close(report[0]);
 	if (!err)
 		return 0;
@@ -600,6 +642,7 @@ static void report_status(struct probe *p)
 	struct status_sources src = {.loader = p->loader,
 				     .attacher = p->attacher,
 				     .discover = p->discover,
+				     .hold = p->hold,
 				     .selection = buf_str(&p->selection),
 				     .not_told = p->not_told,
 				     .decode_crashes = p->crashes,
@@ -731,9 +774,11 @@ static void turn(struct probe *p, int ms)
 	struct pollfd fds[] = {{.fd = p->signals, .events = POLLIN},
 			       {.fd = p->discover ? discover_fd(p->discover) : -1, .events = POLLIN},
 			       {.fd = p->decode.done ? -1 : p->decode.sock[0], .events = POLLIN},
-			       {.fd = p->sink.done ? -1 : p->sink.sock[0], .events = POLLIN}};
+			       {.fd = p->sink.done ? -1 : p->sink.sock[0], .events = POLLIN},
+			       {.fd = hold_fd(p->hold), .events = POLLIN}};
 
-	poll(fds, 4, ms);
+	poll(fds, 5, ms);
+	hold_work(p->hold);
 	if (p->discover) {
 		bool exits;
 
@@ -814,6 +859,8 @@ static void finish(struct probe *p)
 	p->ending = true;
 	p->decode.restarts = 0;
 	p->decode_again_at = 0;
+	hold_free(p->hold);
+	p->hold = NULL;
 	if (p->loader)
 		loader_stop(p->loader);
 	send_end(p);
@@ -837,6 +884,7 @@ static void finish(struct probe *p)
 
 static void tear_down(struct probe *p)
 {
+	hold_free(p->hold);
 	discover_stop(p->discover);
 	attacher_free(p->attacher);
 	loader_free(p->loader);
@@ -913,6 +961,20 @@ static bool begin(struct probe *p, const struct capture *cap)
 	return true;
 }
 
+static void start_hold(struct probe *p)
+{
+	struct buf why = {0};
+
+	if (hold_possible(&why)) {
+		p->hold = hold_new(p->attacher);
+		if (!p->hold)
+			buf_adds(&why, strerror(errno));
+	}
+	if (why.n)
+		log_info("programs are not held until they have their probes: %s", buf_str(&why));
+	buf_release(&why);
+}
+
 int capture_run(const struct capture *cap)
 {
 	static struct probe p;
@@ -928,6 +990,8 @@ int capture_run(const struct capture *cap)
 	if (!begin(&p, cap))
 		return EXIT_SPANTAP;
 	places_attach(p.attacher, exe, cap->argv);
+	if (!cap->no_hold)
+		start_hold(&p);
 	code = start_cmd(&p, cap);
 	if (code) {
 		finish(&p);

@@ -27,6 +27,8 @@ enum msg_type {
 	MSG_JUDGE,     /* decode -> probe: struct verdict of state.h */
 	MSG_STATUS,    /* probe -> sink, decode -> sink: struct msg_status, then a JSON object: what `spantap status` shows of it */
 	MSG_RETAIN,    /* probe -> sink: struct msg_retain, how long and how much to keep from now on */
+	MSG_HELD,      /* gate -> probe: struct held of hold.h, and the file that is to be executed */
+	MSG_LET_GO,    /* probe -> gate: struct let_go */
 	/* decode to sink, and back */
 	MSG_RESET,     /* a new decode: what it has half sent is void */
 	MSG_SPAN,      /* struct msg_span, then a part of an encoded span */

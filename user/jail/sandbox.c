@@ -28,6 +28,8 @@ static const int base_calls[] = {
 
 static const int inspect_calls[] = {SC(setitimer), SC(alarm)};
 
+static const int gate_calls[] = {SC(poll), SC(ppoll), SC(fanotify_mark)};
+
 static const int decode_calls[] = {
     SC(epoll_wait), SC(epoll_pwait), SC(poll),          SC(ppoll),           SC(clock_nanosleep), SC(nanosleep),
     SC(sched_yield), SC(recvfrom),   SC(set_robust_list), SC(sched_getaffinity),
@@ -60,6 +62,7 @@ struct table {
 
 static const struct table tables[][TABLES] = {
     [SANDBOX_INSPECT] = {TABLE(base_calls), TABLE(inspect_calls)},
+    [SANDBOX_GATE] = {TABLE(base_calls), TABLE(gate_calls)},
     [SANDBOX_DECODE] = {TABLE(base_calls), TABLE(decode_calls)},
     [SANDBOX_SINK] = {TABLE(base_calls), TABLE(sink_calls)},
     [SANDBOX_EXPORT] = {TABLE(base_calls), TABLE(sink_calls), TABLE(network_calls)},

@@ -14,6 +14,7 @@
 
 enum sandbox_profile {
 	SANDBOX_INSPECT, /* memory and its socket only: parses hostile ELF files */
+	SANDBOX_GATE,    /* its socket, and the fanotify group that it was given */
 	SANDBOX_DECODE,  /* also threads, clocks, and writing to descriptors it was given */
 	SANDBOX_SINK,    /* also files */
 	SANDBOX_EXPORT,  /* files, the network, and the threads that look up host names */

@@ -17,6 +17,7 @@
 
 const struct role roles[] = {
     {"inspect", inspect_main},
+    {"gate", gate_main},
     {"decode", decode_main},
     {"sink", sink_main},
     {"export", exporter_main},

@@ -361,20 +361,31 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, 
 	return turn_on(a, f, fd, since);
 }
 
+void attacher_look(struct attacher *a, int fd, const char *name)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || files_find(&a->files, &st))
+		return;
+	struct file *f = files_add(&a->files, &st, name);
+	if (f)
+		f->err = look_into(a, f, fd, &st);
+}
+
 void attacher_warm(struct attacher *a, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
 
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !files_find(&a->files, &st)) {
-		struct file *f = files_add(&a->files, &st, path);
-
-		if (f)
-			f->err = look_into(a, f, fd, &st);
-	}
+	attacher_look(a, fd, path);
 	close(fd);
+}
+
+int attacher_late(struct attacher *a, int fd, struct file *f, uint64_t since)
+{
+	turn_off(a, f);
+	return turn_on(a, f, fd, since);
 }
 
 int attacher_path(struct attacher *a, const char *path, uint64_t since)

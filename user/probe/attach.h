@@ -44,6 +44,9 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, 
 int attacher_path(struct attacher *a, const char *path, uint64_t since);
 /* Only inspects it, for later. */
 void attacher_warm(struct attacher *a, const char *path);
+void attacher_look(struct attacher *a, int fd, const char *name);
+/* Its probes came later than they were said to: places them anew. As attacher_file(). */
+int attacher_late(struct attacher *a, int fd, struct file *f, uint64_t since);
 /* Takes the probes off the files that no followed process has mapped since `before` (file.mapped). */
 void attacher_retire(struct attacher *a, uint64_t before);
 struct files *attacher_files(struct attacher *a);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "probe/features.h"
+#include "probe/hold.h"
 #include "probe/load.h"
 
 #define MEMLOCK_BYTES (160u << 20) /* rings of 72 MiB, whose pages count twice on some kernels, and tables */
@@ -233,6 +234,11 @@ static int probe_seccomp(struct buf *ret_detail)
 	return access("/proc/sys/kernel/seccomp/actions_avail", R_OK) == 0;
 }
 
+static int probe_hold(struct buf *ret_detail)
+{
+	return hold_possible(ret_detail);
+}
+
 const struct feature features[] = {
     {"privileges", FEATURE_REQUIRED, NULL, "run spantap as root, or with these capabilities", probe_privileges},
     {"kernel type information (BTF)", FEATURE_REQUIRED, "5.2, CONFIG_DEBUG_INFO_BTF=y",
@@ -254,6 +260,10 @@ const struct feature features[] = {
     {"socket tracepoints", FEATURE_OPTIONAL, "6.3, 6e6eda44b939",
      "calls without TLS are seen at the ends of system calls, from shortly after a process's first local connection on",
      probe_sockets},
+    {"hold at exec", FEATURE_OPTIONAL, "5.0, 66917a3130f2",
+     "programs with TLS linked in, executed for the first time, may be joined late: run them in shared mounts "
+     "(unshare --mount --propagation shared spantap run …)",
+     probe_hold},
     {"more privileges", FEATURE_OPTIONAL, NULL, "none is needed; what each is for stands above", probe_helpful},
     {NULL, FEATURE_REQUIRED, NULL, NULL, NULL},
 };

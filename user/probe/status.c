@@ -499,6 +499,21 @@ static void add_ring(yyjson_mut_doc *d, yyjson_mut_val *root, const struct loade
 	yyjson_mut_obj_add_uint(d, o, "used", used);
 }
 
+/* Absent where nothing is held. */
+static void add_hold(yyjson_mut_doc *d, yyjson_mut_val *root, const struct hold *h)
+{
+	if (!h)
+		return;
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(d, root, "hold");
+	const struct hold_stats *s = hold_stats(h);
+
+	yyjson_mut_obj_add_uint(d, o, "files", s->held);
+	yyjson_mut_obj_add_uint(d, o, "attached", s->attached);
+	yyjson_mut_obj_add_uint(d, o, "overdue", s->overdue);
+	yyjson_mut_obj_add_real(d, o, "ms", (double)(s->ns / 1000) / 1e3);
+	yyjson_mut_obj_add_real(d, o, "longest_ms", (double)(s->longest_ns / 1000) / 1e3);
+}
+
 /* With at most `max` processes. */
 static void write_json(struct table *t, size_t max, size_t followed, struct buf *out)
 {
@@ -512,6 +527,7 @@ static void write_json(struct table *t, size_t max, size_t followed, struct buf 
 	add_attached(d, root, attacher_stats(t->src->attacher));
 	add_totals(d, root, t->src, followed);
 	add_ring(d, root, t->src->loader);
+	add_hold(d, root, t->src->hold);
 	yyjson_mut_obj_add_uint(d, root, "alarms", t->alarms);
 	yyjson_mut_obj_add_uint(d, root, "omitted", t->n - n);
 	yyjson_mut_val *list = yyjson_mut_obj_add_arr(d, root, "processes");

@@ -4,7 +4,7 @@
  * the alarm "TLS on the wire but no plaintext seen".
  *
  *   selection, capabilities {used, missing}, attached {...}, totals {...},
- *   data_ring {bytes, used}, alarms, omitted (processes not listed),
+ *   data_ring {bytes, used}, hold {files, attached, overdue, ms, longest_ms} (hold.h), alarms, omitted (processes not listed),
  *   processes [{pid, comm, exe, since, libraries [{path, library, version,
  *   site, why, state}], unsupported [...], late, wire, plaintext,
  *   alarm {peers, remedy}}]
@@ -16,6 +16,7 @@
 #define SPANTAP_STATUS_H
 
 #include "probe/discover.h"
+#include "probe/hold.h"
 
 #define STATUS_PROCESSES_MAX                                                                                 \
 	100                   /* listed; those with an alarm, then those with most connections, come first */
@@ -35,6 +36,7 @@ struct status_sources {
 	struct loader *loader;
 	struct attacher *attacher;
 	struct discover *discover;
+	const struct hold *hold; /* NULL: programs are not held */
 	const char *selection; /* in words */
 	uint64_t not_told, decode_crashes, verdicts, verdicts_refused;
 };
