@@ -99,6 +99,7 @@ done
 
 # (A shell without job control starts what it puts into the background with SIGINT ignored.)
 for signal in TERM INT HUP USR1; do
+	rm -f "$T/signal"
 	env --default-signal=INT "$SPANTAP" run --store "$T/store" -o /dev/null -- bash -c \
 		"trap 'echo got; exit 9' $signal; echo up; while :; do sleep 0.05; done" >"$T/signal" 2>"$T/err" &
 	probe=$!

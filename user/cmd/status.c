@@ -200,6 +200,10 @@ static void add_totals(struct buf *out, yyjson_val *probe)
 	         (unsigned long long)number(t, "processes_followed"),
 	         (unsigned long long)number(a, "libraries"), (unsigned long long)number(a, "inspected"),
 	         (unsigned long long)number(a, "released"), (unsigned long long)number(a, "failed"));
+	if (number(get(probe, "hold"), "files"))
+		buf_addf(out, "%llu programs waited until they had their probes, the longest for %.0f ms\n",
+		         (unsigned long long)number(get(probe, "hold"), "files"),
+		         yyjson_get_num(get(get(probe, "hold"), "longest_ms")));
 	uint64_t size = number(ring, "bytes");
 	buf_addf(out, "data ring %llu%% full; uses ",
 	         size ? (unsigned long long)(number(ring, "used") * 100 / size) : 0);

@@ -44,15 +44,19 @@ struct gate {
 	struct msg msg;
 };
 
+static void forget_known(struct gate *g)
+{
+	fanotify_mark(g->group, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL); /* of inodes only */
+	g->known = 0;
+}
+
 /* The kernel does not ask about this inode again, until it is written to. A failure costs a question more. */
 static void mark_known(struct gate *g, int fd)
 {
 	unsigned flags = FAN_MARK_ADD | FAN_MARK_IGNORED_MASK;
 
-	if (g->known >= HOLD_KNOWN_MAX) {
-		fanotify_mark(g->group, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL);
-		g->known = 0;
-	}
+	if (g->known >= HOLD_KNOWN_MAX)
+		forget_known(g);
 	if (g->evictable && fanotify_mark(g->group, flags | MARK_EVICTABLE, FAN_OPEN_EXEC_PERM, fd, NULL) && errno == EINVAL)
 		g->evictable = false;
 	if (!g->evictable && fanotify_mark(g->group, flags, FAN_OPEN_EXEC_PERM, fd, NULL))
@@ -128,8 +132,10 @@ static bool read_answer(struct gate *g)
 	if (msg_recv(ROLE_SOCKET, &g->msg) || g->msg.type != MSG_LET_GO || g->msg.payload.n != sizeof(go))
 		return false;
 	memcpy(&go, g->msg.payload.p, sizeof(go));
-	for (size_t i = 0; i < HOLD_PENDING_MAX; i++)
-		if (g->waiting[i].serial == go.serial && go.serial)
+	if (go.serial == HOLD_FORGET)
+		forget_known(g);
+	for (size_t i = 0; go.serial != HOLD_FORGET && i < HOLD_PENDING_MAX; i++)
+		if (g->waiting[i].serial == go.serial)
 			free_waiting(g, &g->waiting[i], true);
 	return true;
 }

@@ -27,6 +27,7 @@ struct hold {
 	int group; /* fanotify; until the mounts are marked, then only the gate has it */
 	int sock[2];
 	pid_t gate; /* 0: it is gone */
+	uint64_t released; /* attach_stats.released, as the gate knows it */
 	struct hold_stats stats;
 	struct msg msg;
 };
@@ -245,7 +246,8 @@ static void look_into(struct hold *h, int fd, const struct held *held)
 	}
 	h->stats.overdue += !in_time;
 	h->stats.attached += placed && in_time;
-	f->pinned |= f->on; /* it will not be asked about again */
+	if (placed)
+		f->pinned = false; /* it is released as others are: forget_released() */
 }
 
 static void count_wait(struct hold_stats *s, const struct held *held)
@@ -276,10 +278,22 @@ static void answer(struct hold *h)
 		close(h->msg.fds[i]);
 }
 
+/* Files whose probes were taken off must be asked about again. */
+static void forget_released(struct hold *h)
+{
+	struct let_go forget = {HOLD_FORGET};
+	uint64_t released = attacher_stats(h->attacher)->released;
+
+	if (released != h->released && msg_send(h->sock[0], MSG_LET_GO, slice_of(&forget, sizeof(forget)), NULL, 0) == 0)
+		h->released = released;
+}
+
 void hold_work(struct hold *h)
 {
 	struct pollfd fd = {.fd = hold_fd(h), .events = POLLIN};
 
+	if (fd.fd >= 0)
+		forget_released(h);
 	for (int n = 0; fd.fd >= 0 && n < WORK_MAX && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &h->msg) == 0; n++)
 		answer(h);
 }

@@ -58,8 +58,10 @@ struct held {
 
 /* MSG_LET_GO, the answer: its probes, if it needs any, are on. Until it is written to, it is not asked about again. */
 struct let_go {
-	uint64_t serial;
+	uint64_t serial; /* HOLD_FORGET: no answer; probes were taken off, so ask about every file again */
 };
+
+#define HOLD_FORGET 0
 
 struct hold_stats {
 	uint64_t held;     /* files asked about */
