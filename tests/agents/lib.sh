@@ -9,7 +9,7 @@
 
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
 if [ -z "${AGENT_NETWORK:-}" ]; then
-	AGENT_NETWORK=own exec unshare --net bash "$0" "$@"
+	AGENT_NETWORK=own exec unshare --net --mount --propagation shared bash "$0" "$@"
 fi
 ip link set lo up
 

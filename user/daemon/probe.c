@@ -859,6 +859,8 @@ static void finish(struct probe *p)
 	p->ending = true;
 	p->decode.restarts = 0;
 	p->decode_again_at = 0;
+	p->status_at = 0;
+	report_status(p);
 	hold_free(p->hold);
 	p->hold = NULL;
 	if (p->loader)

@@ -138,6 +138,8 @@ bool is_aside(const struct llm_call *call);
 bool is_preparation(const struct llm_call *call);
 struct found find_conversation(struct spans *sp, const struct flight *f, bool ended);
 struct conversation *open_conversation(struct spans *sp, uint64_t serial); /* NULL when it is closed */
+/* The latest of an agent; of what began before its sub-agent did, the one that the sub-agent works for. */
+struct conversation *agents_conversation(struct spans *sp, const struct process *agent, uint64_t began);
 /* The open tool call of the same process that holds what this new conversation is told; NULL: none. */
 struct tool *find_task(const struct flight *f);
 struct owner owner_of(const struct conversation *c, struct span_id chat);

@@ -144,6 +144,7 @@ struct conversation {
 	struct trace_id earlier_trace;
 	struct trace_id trace;
 	bool nested, in_tool; /* in_tool: below a tool call of the same process */
+	uint64_t outer;       /* in_tool: serial of the conversation with that call */
 	bool offers_tools;    /* its calls do */
 	struct link system;   /* hash of how its instructions begin; zero: none */
 	size_t parts;         /* of the longest chain */

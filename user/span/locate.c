@@ -6,6 +6,15 @@ struct conversation *open_conversation(struct spans *sp, uint64_t serial)
 	return serial ? map_get(&sp->by_serial, &serial, sizeof(serial)) : NULL;
 }
 
+struct conversation *agents_conversation(struct spans *sp, const struct process *agent, uint64_t began)
+{
+	struct conversation *c = open_conversation(sp, agent->conversation), *outer;
+
+	while (c && began < c->start && (outer = open_conversation(sp, c->outer)))
+		c = outer;
+	return c;
+}
+
 struct owner owner_of(const struct conversation *c, struct span_id chat)
 {
 	return (struct owner){.past = c->past, .chat = chat};

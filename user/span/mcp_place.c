@@ -108,7 +108,7 @@ static struct mcp_place mcp_place(struct spans *sp, const struct mcp_request *m)
 {
 	struct process *p = process_find(&sp->processes, &m->conn.id.proc), *agent = process_agent(p);
 	struct match match = agent ? find_call(sp, agent, m) : (struct match){0};
-	struct conversation *c = agent ? open_conversation(sp, agent->conversation) : NULL;
+	struct conversation *c = agent ? agents_conversation(sp, agent, m->request_start) : NULL;
 	struct span_id own = id_mcp(sp->conf.instance, m);
 
 	if (match.tool)

@@ -272,8 +272,7 @@ static bool place_by_tools(struct run *r)
 /* By the conversation that its agent had last. */
 static bool place_by_agent(struct spans *sp, struct run *r)
 {
-	uint64_t serial = r->agent->conversation;
-	struct conversation *c = map_get(&sp->by_serial, &serial, sizeof(serial));
+	struct conversation *c = agents_conversation(sp, r->agent, r->start);
 	struct turn *t;
 
 	if (!c)

@@ -120,6 +120,7 @@ static bool nest_in_tool(struct conversation *c, const struct flight *f)
 	t->delegated = true;
 	t->started = t->started && t->started < flight_start(f) ? t->started : flight_start(f);
 	c->nested = c->in_tool = true;
+	c->outer = t->turn->conversation->serial;
 	c->nested_why = (struct link_reason){"prompt", 0.9};
 	c->root = t->id;
 	c->trace = t->turn->trace;
