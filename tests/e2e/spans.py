@@ -82,6 +82,11 @@ def usage(t):
         if made is not None:
             r["gen_ai.usage.cache_creation.input_tokens"] = made
         return r
+    if t["api"] == "gemini":
+        of = {"promptTokenCount": "input_tokens", "cachedContentTokenCount": "cache_read.input_tokens"}
+        r = {"gen_ai.usage." + of[k]: n for k, n in u.items() if k in of}
+        r["gen_ai.usage.output_tokens"] = u["candidatesTokenCount"] + u.get("thoughtsTokenCount", 0)
+        return r
     of = ("input_tokens", "output_tokens") if t["api"] == "responses" else ("prompt_tokens", "completion_tokens")
     r = {"gen_ai.usage.input_tokens": u[of[0]], "gen_ai.usage.output_tokens": u[of[1]]}
     cached = (u.get(of[0] + "_details") or {}).get("cached_tokens")
@@ -98,7 +103,7 @@ def differences(chat, t):
     """What the chat span says otherwise than the truth `t`."""
     want = {"gen_ai.request.model": t["request_model"], "gen_ai.response.model": t["response_model"],
             "gen_ai.response.id": t["response_id"], "spantap.call.request_sha256": t["request_sha256"],
-            "gen_ai.operation.name": "chat"}
+            "gen_ai.operation.name": "generate_content" if t["api"] == "gemini" else "chat"}
     if t["finish_reason"]:
         want["gen_ai.response.finish_reasons"] = [t["finish_reason"]]
     want.update(usage(t))
@@ -221,8 +226,8 @@ def tools_match():
 
 
 def runs(arguments, command):
-    """Whether a shell is given the command: as it is, or quoted within a script of the agent's."""
-    return command in arguments or any("eval " + shlex.quote(command) in a for a in arguments)
+    """Whether a shell is given the command: as it is, or within a script of the agent's, quoted or on lines of its own."""
+    return command in arguments or any("eval " + shlex.quote(command) in a or f"\n{command}\n" in a for a in arguments)
 
 
 def shell_tools_match():
@@ -318,7 +323,7 @@ turns = [s for s in spans if s.get("gen_ai.operation.name") == "invoke_agent"]
 processes = [s for s in spans if "process.pid" in s.attrs and s not in turns]
 conversations = [s for s in spans if s.name.startswith("conversation")]
 exchanges = [json.loads(x) for x in open(sys.argv[2], encoding="utf-8")] if sys.argv[2] != "/dev/null" else []
-truth = [t for t in exchanges if t["api"] in ("chat", "messages", "responses")]
+truth = [t for t in exchanges if t["api"] in ("chat", "messages", "responses", "gemini")]
 
 ok = True
 for e in sys.argv[3:]:
