@@ -17,6 +17,6 @@ END
 gemini=(GEMINI_API_KEY=dummy GOOGLE_GEMINI_BASE_URL="$BASE_URL" GEMINI_CLI_TRUST_WORKSPACE=true NO_COLOR=1
 	"$NODE22" "$gemini" --model gemini-2.5-flash --yolo)
 # (Its own measurements of its start depend on how long that takes.)
-UNLIKE='^\[STARTUP\]' agent gemini 3 "${SHELL_TWICE[@]}" 'all(t.get("gen_ai.tool.name") == "run_shell_command" for t in tools)' \
+TOOLS_MATCH='shell_tools_match(subshell=True)' UNLIKE='^\[STARTUP\]' agent gemini 3 "${SHELL_TWICE[@]}" 'all(t.get("gen_ai.tool.name") == "run_shell_command" for t in tools)' \
 	'all(c.get("gen_ai.provider.name") == "gcp.gemini" for c in chats)' \
 	-- "${gemini[@]}" --prompt 'What machine is this? [[encoding:gzip]]'

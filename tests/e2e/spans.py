@@ -230,11 +230,11 @@ def runs(arguments, command):
     return command in arguments or any("eval " + shlex.quote(command) in a or f"\n{command}\n" in a for a in arguments)
 
 
-def shell_tools_match():
+def shell_tools_match(subshell=False):
     """
     The tools are the truth's, each that has a command with its shell below it by the evidence of argv, below that
     what the command started, and nothing else; it started with that shell and ended with the last process. What the
-    agent runs of its own hangs on the turn.
+    agent runs of its own hangs on the turn. `subshell`: the shell forks one that executes nothing, and that starts it.
     """
     bad = []
     calls = {c["id"]: next((a[k] for k in ("command", "cmd") if k in a), None) for t in truth
@@ -256,7 +256,7 @@ def shell_tools_match():
         pid = shells[0].get("process.pid")
         bad += [f"{p} is a stranger below {s}" for p in s.children if p.get("process.pid") != pid]
         bad += [f"{p}: parent pid {p.get('process.parent_pid')}" for p in shells[0].children
-                if p.get("process.parent_pid") != pid]
+                if (p.get("process.parent_pid") != pid) != subshell]
         bad += [f"{p} ended with {p.get('process.exit.code')}" for p in s.descendants()
                 if p.get("process.exit.code", 0) != 0]
         for key, want in (("started", shells[0].start), ("ended", max(p.end for p in s.children))):
