@@ -28,3 +28,10 @@ agent bun 12 'len(chats) == 12' 'all(c.get("spantap.tls.library") == "boringssl"
 
 # Started by another program: what was found above is known, so it is listened to in time.
 agent wrapped 12 'len(chats) == 12' -- bash -c '"$@"; exit $?' wrapper env BASE_URL="$BASE_URL" "$bun" run "$T/fetch.mjs"
+
+# The official SDK, on it.
+TOOLS_MATCH='tools_match()' agent tools 3 "${SHELL_TWICE[@]}" \
+	-- env BASE_URL="$BASE_URL" CA_FILE="$CA_FILE" NODE_MODULES="$NODE_MODULES" STREAM=1 \
+	PROMPT='What machine is this? [[script:shell_twice]]' "$bun" run "$PWD/tests/fixtures/client_openai.mjs"
+
+row bun "$(version @oven/bun-linux-x64)" "$bun" tools

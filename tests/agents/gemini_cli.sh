@@ -20,3 +20,5 @@ gemini=(GEMINI_API_KEY=dummy GOOGLE_GEMINI_BASE_URL="$BASE_URL" GEMINI_CLI_TRUST
 TOOLS_MATCH='shell_tools_match(subshell=True)' UNLIKE='^\[STARTUP\]' agent gemini 3 "${SHELL_TWICE[@]}" 'all(t.get("gen_ai.tool.name") == "run_shell_command" for t in tools)' \
 	'all(c.get("gen_ai.provider.name") == "gcp.gemini" for c in chats)' \
 	-- "${gemini[@]}" --prompt 'What machine is this? [[encoding:gzip]]'
+
+row gemini_cli "$(version @google/gemini-cli)" "$NODE22" gemini

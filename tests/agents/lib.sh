@@ -3,18 +3,28 @@
 #
 # lib.sh - what every test of a published agent begins with: . "$(dirname "$0")/lib.sh"
 #
-# Runs the test again in a network of its own that has nothing but loopback, so
-# that an agent can reach the local provider and nobody else; then as the
-# end-to-end tests do. The agent gets a home and a working directory of its own.
+# Runs the test again in a network of its own that has nothing but loopback, in
+# which every name is that of 127.0.0.1, so that an agent can reach the local
+# provider and nobody else; then as the end-to-end tests do. The agent gets a home and a working directory of its own.
 
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
 if [ -z "${AGENT_NETWORK:-}" ]; then
 	AGENT_NETWORK=own exec unshare --net --mount --propagation shared bash "$0" "$@"
 fi
 ip link set lo up
+# Names: to the file first, as everywhere, then to a server that knows one answer.
+echo nameserver 127.0.0.1 >"/tmp/spantap-resolv.$$"
+mount --bind "/tmp/spantap-resolv.$$" "$(realpath /etc/resolv.conf)"
+rm "/tmp/spantap-resolv.$$"
 
 . "$(dirname "$0")/../e2e/lib.sh"
 [ -z "$(ip -o route show table main)" ] || fail "this network leads somewhere"
+"$PY" tests/fixtures/every_name.py >"$T/names" &
+started+=($!)
+for _ in $(seq 100); do
+	grep -qs ready "$T/names" && break
+	sleep 0.05
+done
 [ -n "$AGENTS" ] && [ -n "$NODE22" ] || skip "the agents are not installed (tools/setup.sh --agents)"
 
 # agent NAME CALLS EXPRESSION... -- CMD...: one prompt, without and with spantap. Both print the same, and the
@@ -47,6 +57,16 @@ agent() {
 	check "$name" 'matches_truth()' 'errors_match()' 'times_match()' 'in_shape()' 'all_complete()' \
 		"len(exchanges) == len(truth) + ${SIDE:-0}" "${TOOLS_MATCH:-shell_tools_match()}" "${expressions[@]}"
 }
+
+# row NAME VERSION FILE [CAPTURE]: what the capture of that name (NAME) has shown is a row of the table of agents;
+# FILE: the program or library with the probes.
+row() {
+	local site
+	site=$("$SPANTAP" doctor --exe "$3" | grep -oE '(fast|slow) site' | head -n 1)
+	"$PY" tests/agents/table.py add "${RESULTS:-/dev/null}" "$1" "$2" "$T/${4:-$1}.otlp" "${site% site}"
+}
+# The version of an agent's package.
+version() { "$PY" -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' "$AGENTS/$1/package.json"; }
 
 # What the script shell_twice makes of every agent: one conversation of one turn, three calls, two commands.
 SHELL_TWICE=('len(conversations) == 1' '[t.get("spantap.turn.index") for t in turns] == [1]'

@@ -25,3 +25,5 @@ for model in messages/claude-sonnet-4-6 chat/gpt-4o; do
 		-- bash -c '"$@" "What machine is this?" && "$@" --continue "$0"' \
 		'And now? [[script:shell_parallel]] [[split:tiny]]' env "${pi[@]}" --model "$model"
 done
+
+row pi "$(version @mariozechner/pi-coding-agent)" "$NODE22" pi_chat

@@ -17,3 +17,5 @@ agent qwen_delegates 5 'len(conversations) == 1' 'len(turns) == 2' 'len(tools) =
 	'turns[1].get("spantap.link.evidence") == "prompt"' \
 	'[len([c for c in t.children if c in chats]) for t in turns] == [2, 3]' \
 	-- "${qwen[@]}" 'What machine is this? [[script:delegate]]'
+
+row qwen "$(version @qwen-code/qwen-code)" "$NODE22"
