@@ -89,8 +89,9 @@ void target_report_line(struct buf *out, const char *path, const struct target *
 	if (target_has_probes(t)) {
 		buf_adds(out, "; ");
 		add_returns(out, t);
-		if (!t->offset[TARGET_FREE])
-			buf_adds(out, "; no SSL_free: connections end with their process");
+		const char *free_name = target_func_name(t, TARGET_FREE);
+		if (free_name && !t->offset[TARGET_FREE])
+			buf_addf(out, "; no %s: connections end with their process", free_name);
 	}
 	buf_addc(out, '\n');
 }
