@@ -62,7 +62,7 @@ agent() {
 # FILE: the program or library with the probes.
 row() {
 	local site
-	site=$("$SPANTAP" doctor --exe "$3" | grep -oE '(fast|slow) site' | head -n 1)
+	site=$("$SPANTAP" doctor --exe "$3" | grep -oE '(fast|slow) site' | head -n 1 || :)
 	"$PY" tests/agents/table.py add "${RESULTS:-/dev/null}" "$1" "$2" "$T/${4:-$1}.otlp" "${site% site}"
 }
 # The version of an agent's package.
