@@ -25,7 +25,7 @@ codex=(LOCAL_KEY=dummy CODEX_CA_CERTIFICATE="$CA_FILE" SSL_CERT_FILE="$CA_FILE" 
 	--dangerously-bypass-approvals-and-sandbox)
 # Its commands are started by itself under another name, beside others of its own.
 TOOLS_MATCH='all("argv" in [p.get("spantap.link.evidence") for p in t.children] for t in tools)'
-UNLIKE="^session id:" agent codex 3 "${SHELL_TWICE[@]}" 'all(c.get("spantap.tls.library") == "rustls" for c in chats)' \
+UNLIKE='^session id:\|^ succeeded in [0-9]*ms:$' agent codex 3 "${SHELL_TWICE[@]}" 'all(c.get("spantap.tls.library") == "rustls" for c in chats)' \
 	-- "${codex[@]}" 'What machine is this?'
 
 version=$(version codex-linux-x64)

@@ -57,7 +57,8 @@ static void mark_known(struct gate *g, int fd)
 
 	if (g->known >= HOLD_KNOWN_MAX)
 		forget_known(g);
-	if (g->evictable && fanotify_mark(g->group, flags | MARK_EVICTABLE, FAN_OPEN_EXEC_PERM, fd, NULL) && errno == EINVAL)
+	if (g->evictable && fanotify_mark(g->group, flags | MARK_EVICTABLE, FAN_OPEN_EXEC_PERM, fd, NULL) &&
+	    errno == EINVAL)
 		g->evictable = false;
 	if (!g->evictable && fanotify_mark(g->group, flags, FAN_OPEN_EXEC_PERM, fd, NULL))
 		return;

@@ -14,19 +14,20 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/text.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "probe/hold.h"
 
-#define WORK_MAX  64  /* files in one go: they cannot keep probe from all else */
+#define START_MS  5000 /* the gate has to be ready by then */
+#define WORK_MAX  64   /* files in one go: they cannot keep probe from all else */
 #define MOUNT_MAX 1024 /* bytes of a mount's path; longer ones are not marked */
 
 struct hold {
 	struct attacher *attacher;
 	int group; /* fanotify; until the mounts are marked, then only the gate has it */
 	int sock[2];
-	pid_t gate; /* 0: it is gone */
+	pid_t gate;        /* 0: it is gone */
 	uint64_t released; /* attach_stats.released, as the gate knows it */
 	struct hold_stats stats;
 	struct msg msg;
@@ -91,7 +92,8 @@ static int each_mount(const char *mountinfo, void (*fn)(void *ctx, const struct 
 /* Where to look something up may hang, or to open it be refused to the gate. */
 static bool may_fail(const struct mount *m)
 {
-	static const char *const types[] = {"nfs", "cifs", "smb", "fuse", "autofs", "9p", "ceph", "afs", "lustre", "gfs", NULL};
+	static const char *const types[] = {"nfs",  "cifs", "smb",    "fuse", "autofs", "9p",
+	                                    "ceph", "afs",  "lustre", "gfs",  NULL};
 
 	for (const char *const *t = types; *t; t++)
 		if (starts_with(m->type, *t))
@@ -107,13 +109,14 @@ static void note_private(void *ctx, const struct mount *m)
 
 	/* Nobody mounts on the handle of a namespace. */
 	if (!m->shared && !out->n && strcmp(m->type, "nsfs") != 0)
-		buf_adds(out, m->point);
+		text_escape(out, slice_str(m->point));
 }
 
 static int new_group(void)
 {
-	return fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-			     O_RDONLY | O_CLOEXEC | O_LARGEFILE);
+	return fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE |
+	                         FAN_UNLIMITED_MARKS,
+	                     O_RDONLY | O_CLOEXEC | O_LARGEFILE);
 }
 
 bool hold_possible(struct buf *ret_why)
@@ -124,11 +127,14 @@ bool hold_possible(struct buf *ret_why)
 	if (group >= 0)
 		close(group);
 	if (group < 0)
-		buf_addf(ret_why, "fanotify: %s%s", strerror(err), err == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+		buf_addf(ret_why, "fanotify: %s%s", strerror(err),
+		         err == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
 	else if (each_mount("/proc/self/mountinfo", note_private, &private))
 		buf_adds(ret_why, "/proc/self/mountinfo cannot be read");
 	else if (private.n)
-		buf_addf(ret_why, "mounts are not shared (%s), so CMD cannot have a mount namespace that is the same", buf_str(&private));
+		buf_addf(ret_why,
+		         "mounts are not shared (%s), so CMD cannot have a mount namespace that is the same",
+		         buf_str(&private));
 	buf_release(&private);
 	return ret_why->n == 0;
 }
@@ -155,8 +161,13 @@ struct hold *hold_new(struct attacher *a)
 		close(h->sock[1]);
 		h->sock[1] = -1;
 	}
-	if (!err && (msg_recv(h->sock[0], &h->msg) || h->msg.type != MSG_READY))
+	struct pollfd ready = {.fd = h->sock[0], .events = POLLIN};
+	if (!err &&
+	    (poll(&ready, 1, START_MS) <= 0 || msg_recv(h->sock[0], &h->msg) || h->msg.type != MSG_READY))
 		err = -ECHILD;
+	/* An answer that it does not take is not waited for: it lets go by itself. */
+	if (!err && fcntl(h->sock[0], F_SETFL, O_NONBLOCK))
+		err = -errno;
 	if (!err)
 		return h;
 	hold_free(h);
@@ -284,7 +295,8 @@ static void forget_released(struct hold *h)
 	struct let_go forget = {HOLD_FORGET};
 	uint64_t released = attacher_stats(h->attacher)->released;
 
-	if (released != h->released && msg_send(h->sock[0], MSG_LET_GO, slice_of(&forget, sizeof(forget)), NULL, 0) == 0)
+	if (released != h->released &&
+	    msg_send(h->sock[0], MSG_LET_GO, slice_of(&forget, sizeof(forget)), NULL, 0) == 0)
 		h->released = released;
 }
 
@@ -294,7 +306,8 @@ void hold_work(struct hold *h)
 
 	if (fd.fd >= 0)
 		forget_released(h);
-	for (int n = 0; fd.fd >= 0 && n < WORK_MAX && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &h->msg) == 0; n++)
+	for (int n = 0; fd.fd >= 0 && n < WORK_MAX && poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &h->msg) == 0;
+	     n++)
 		answer(h);
 }
 

@@ -56,7 +56,8 @@ struct held {
 	uint64_t serial, since; /* boot ns */
 };
 
-/* MSG_LET_GO, the answer: its probes, if it needs any, are on. Until it is written to, it is not asked about again. */
+/* MSG_LET_GO, the answer: its probes, if it needs any, are on. Until it is written to, it is not asked about
+ * again. */
 struct let_go {
 	uint64_t serial; /* HOLD_FORGET: no answer; probes were taken off, so ask about every file again */
 };
@@ -64,9 +65,9 @@ struct let_go {
 #define HOLD_FORGET 0
 
 struct hold_stats {
-	uint64_t held;     /* files asked about */
-	uint64_t overdue;  /* of these: that had gone on before they were looked into */
-	uint64_t attached; /* that have got probes in time */
+	uint64_t held;           /* files asked about */
+	uint64_t overdue;        /* of these: that had gone on before they were looked into */
+	uint64_t attached;       /* that have got probes in time */
 	uint64_t ns, longest_ns; /* how long they waited, all together */
 };
 
