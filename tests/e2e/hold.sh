@@ -4,6 +4,7 @@
 # Programs with TLS linked in that nobody has seen before, each executed from a file of its own: they wait in
 # execve(2) until they have their probes, and not one byte is missed. Nobody notices: no waitpid() of the parent
 # returns, and whatever becomes of spantap meanwhile, they go on.
+[ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
 [ -n "${HOLD_MOUNTS:-}" ] || HOLD_MOUNTS=own exec unshare --mount --propagation shared bash "$0" "$@"
 . "$(dirname "$0")/lib.sh"
 
