@@ -194,7 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct llm_events events = {on_begin, on_end, on_mcp};
+	static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
 	struct slice rest, request;
 
 	if (size < 3)

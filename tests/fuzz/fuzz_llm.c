@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct llm_events events = {on_begin, on_end, on_mcp};
+	static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
 	struct http_header asks[] = {{SLICE("host"), SLICE("api.anthropic.com")},
 	                             {SLICE("content-type"), SLICE("multipart/form-data; boundary=b")},
 	                             {SLICE("upgrade"), SLICE("websocket")}};

@@ -20,6 +20,8 @@
  *     error CODE MESSAGE                 failed: the result says so
  *     lost BYTES REASON                  server: the process is the MCP server
  *     traceparent TEXT
+ *   10 http PID START METHOD URL STATUS  a request since START (ms) that was no call, answered now; "-": none seen
+ *     lost BYTES REASON                  agent USER_AGENT                   traceparent TEXT
  *   10 begin NAME PID [server] [session=KEY] [agent=USER_AGENT]
  *     system|user|assistant: TEXT
  *     call ID NAME ARGUMENTS             the assistant asks for a tool
@@ -56,6 +58,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "llm/call.h"
+#include "llm/http.h"
 #include "llm/mcp.h"
 #include "span/heads.h"
 #include "span/ids.h"
@@ -523,6 +526,41 @@ static void mcp(struct story *st, const struct event *e)
 	spans_llm_events.mcp(st->spans, &m);
 }
 
+static void http(struct story *st, const struct event *e)
+{
+	struct slice rest = e->rest, body = e->body, line;
+	struct http_request r = {.conn.id = {.tls = 3, .gen = 1, .proc = proc(&rest)},
+	                         .conn.lib = EV_LIB_OPENSSL,
+	                         .protocol = SLICE("h2"),
+	                         .request_offset = e->number,
+	                         .server_address = SLICE("files.example"),
+	                         .response_bytes = 1234,
+	                         .end = e->ts};
+
+	r.request_start = r.request_end = r.response_head = number(&rest) * MS;
+	r.method = word(&rest);
+	r.url = word(&rest);
+	if (slice_eq(slice_trim(rest), SLICE("-")))
+		r.why_incomplete = "no response: the connection or the capture ended";
+	else
+		r.status = (uint16_t)number(&rest);
+	while (slice_cut(&body, '\n', &line)) {
+		struct slice w = word(&line);
+
+		if (slice_eq(w, SLICE("lost"))) {
+			r.lost_bytes = number(&line);
+			r.why_incomplete = "response bytes lost: ring full";
+		} else if (slice_eq(w, SLICE("agent"))) {
+			r.user_agent = slice_trim(line);
+		} else if (slice_eq(w, SLICE("traceparent"))) {
+			r.traceparent = slice_trim(line);
+		} else if (w.n) {
+			bad("not a line of a request", w);
+		}
+	}
+	spans_llm_events.http(st->spans, &r);
+}
+
 static void on_span(void *ctx, const struct span *s)
 {
 	struct story *st = ctx;
@@ -589,6 +627,8 @@ static void happen(struct story *st, const struct event *e)
 		exited(st, e);
 	} else if (slice_eq(e->word, SLICE("mcp"))) {
 		mcp(st, e);
+	} else if (slice_eq(e->word, SLICE("http"))) {
+		http(st, e);
 	} else if (slice_eq(e->word, SLICE("begin"))) {
 		begin(st, e);
 	} else if (slice_eq(e->word, SLICE("end"))) {

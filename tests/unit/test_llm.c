@@ -18,7 +18,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "llm/llm.h"
+#include "llm/http.h"
 #include "llm/mcp.h"
 
 #define GOLDEN "tests/golden/llm"
@@ -36,6 +36,8 @@ enum {
 static struct {
 	struct buf text; /* what the calls print */
 	int begun, ended;
+	int http; /* requests that were no calls */
+	struct buf url;
 } seen;
 
 static void on_begin(void *ctx, struct llm_call *call)
@@ -60,12 +62,23 @@ static void on_mcp(void *ctx, const struct mcp_request *m)
 	mcp_request_print(&seen.text, m);
 }
 
-static const struct llm_events events = {on_begin, on_end, on_mcp};
+static void on_http(void *ctx, const struct http_request *r)
+{
+	(void)ctx;
+	seen.http++;
+	buf_clear(&seen.url);
+	buf_addf(&seen.url, "%.*s ", (int)r->method.n, r->method.p);
+	buf_addslice(&seen.url, r->url);
+	buf_addf(&seen.url, " %u%s%s", r->status, r->why_incomplete ? " " : "",
+		 r->why_incomplete ? r->why_incomplete : "");
+}
+
+static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp, .http = on_http};
 
 static struct llm *fresh(void)
 {
 	buf_clear(&seen.text);
-	seen.begun = seen.ended = 0;
+	seen.begun = seen.ended = seen.http = 0;
 	return llm_new(&events, NULL);
 }
 
@@ -121,6 +134,8 @@ static void finish(struct llm *l, struct exchange *x)
 	llm_proto_events.end(l, x);
 	arena_release(&x->arena);
 	assert_int_equal(seen.begun, seen.ended);
+	if (seen.ended)
+		assert_int_equal(seen.http, 0);
 }
 
 /* step: 0 at once, else the longest piece of a random cut. */
@@ -588,8 +603,61 @@ static void test_other_exchanges(void **state)
 
 		run(l, &rq, &rs, 0);
 		assert_int_equal(seen.begun, 0);
+		assert_int_equal(seen.http, 1);
 		assert_true(llm_stats(l)->other_exchanges == 1);
 		assert_true(llm_stats(l)->body_bytes_held == 0);
+		arena_release(&arena);
+		llm_free(l);
+	}
+}
+
+/* What is told of a request that is no call: client requests alone, as they were asked for and as they ended. */
+static void test_http(void **state)
+{
+	static const struct {
+		const char *request, *response, *told;
+		enum ev_dir dir;
+		enum ev_lib lib;
+		unsigned damage;
+	} cases[] = {
+	    {.request = "GET /a?b=c#d\nhost: h.example:8443\n\n", .response = "200\n\n", .dir = EV_DIR_WRITE,
+	     .told = "GET https://h.example:8443/a?b=c#d 200"},
+	    {.request = "GET /a\nhost: h.example\n\n", .response = "503\n\nx", .dir = EV_DIR_WRITE,
+	     .lib = EV_LIB_SOCKET, .told = "GET http://h.example/a 503"},
+	    {.request = "GET http://h.example/a\nhost: proxy.example\n\n", .response = "200\n\n",
+	     .dir = EV_DIR_WRITE, .lib = EV_LIB_SOCKET, .told = "GET http://h.example/a 200"},
+	    {.request = "OPTIONS *\nhost: h.example\n\n", .response = "204\n\n", .dir = EV_DIR_WRITE,
+	     .told = "OPTIONS https://h.example 204"},
+	    {.request = "GET /a\nhost: h.example\n\n", .response = "200\n\n", .dir = EV_DIR_WRITE,
+	     .damage = DAMAGE_RESPONSE_BODY,
+	     .told = "GET https://h.example/a 200 response bytes lost: cause not known"},
+	    {.request = "GET /a\nhost: h.example\n\n", .response = "200\n\n", .dir = EV_DIR_WRITE,
+	     .damage = DAMAGE_CUT,
+	     .told = "GET https://h.example/a 200 response cut: the connection or the capture ended"},
+	    {.request = "CONNECT h.example:443\nhost: h.example:443\n\n", .response = "200\n\n",
+	     .dir = EV_DIR_WRITE},
+	    {.request = "GET /health\nhost: h.example\n\n", .response = "200\n\n", .dir = EV_DIR_READ},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct llm *l = fresh();
+		struct arena arena = {0};
+		struct message rq = message_of(&arena, slice_str(cases[i].request));
+		struct message rs = message_of(&arena, slice_str(cases[i].response));
+		struct conn_info conn = {.lib = cases[i].lib};
+		struct exchange x = exchange_of(&rq);
+
+		x.conn = &conn;
+		x.request_dir = cases[i].dir;
+		llm_proto_events.request(l, &x);
+		llm_proto_events.request_end(l, &x);
+		answer_head(l, &x, &rs);
+		x.damage = cases[i].damage;
+		llm_proto_events.end(l, &x);
+		assert_int_equal(seen.http, cases[i].told != NULL);
+		if (cases[i].told)
+			assert_string_equal(buf_str(&seen.url), cases[i].told);
 		arena_release(&arena);
 		llm_free(l);
 	}
@@ -902,6 +970,7 @@ int main(void)
 	    cmocka_unit_test(test_end_at_terminator),
 	    cmocka_unit_test(test_early_answer),
 	    cmocka_unit_test(test_other_exchanges),
+	    cmocka_unit_test(test_http),
 	    cmocka_unit_test(test_passed_over),
 	    cmocka_unit_test(test_providers),
 	    cmocka_unit_test(test_unknown_encoding),

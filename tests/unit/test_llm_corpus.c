@@ -1143,7 +1143,7 @@ static bool report(void)
 
 int main(void)
 {
-	static const struct llm_events events = {on_begin, on_end, on_mcp};
+	static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
 	const char *path = getenv("SPANTAP_CORPUS");
 	struct buf known = {0};
 	DIR *d;

@@ -40,7 +40,7 @@ static void on_mcp(void *ctx, const struct mcp_request *m)
 	mcp_request_print(&seen, m);
 }
 
-static const struct llm_events events = {on_begin, on_end, on_mcp};
+static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
 
 static struct llm *fresh(void)
 {
@@ -389,7 +389,7 @@ static void test_total_limit(void **state)
 /* Other JSON, other JSON-RPC, other streams; and nothing at all where nobody asks. */
 static void test_others(void **state)
 {
-	static const struct llm_events no_mcp = {on_begin, on_end, NULL};
+	static const struct llm_events no_mcp = {.begin = on_begin, .end = on_end};
 	struct llm *l = fresh();
 	struct step s;
 

@@ -436,7 +436,7 @@ static void test_waterfall(void **state)
 	    "  tool ?                           1.0 ms         %\n"
 	    "  #2 chat ?                        1.00 s                                   ####\n"
 	    "\n"
-	    "# model  = tool  % tool, its begin not seen  : waiting  ~ MCP  - process  . agent\n");
+	    "# model  = tool  % tool, its begin not seen  : waiting  ~ MCP, HTTP  - process  . agent\n");
 	buf_release(&out);
 
 	/* Times that make no sense stay inside the line. */

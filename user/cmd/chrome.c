@@ -19,7 +19,7 @@ struct rows {
 };
 
 static const char *const row_names[SPAN_KINDS] = {"conversation", "turns", "model calls", "tools",
-                                                  "processes"};
+                                                  "processes", "MCP", "HTTP"};
 
 /* The row of the kind that is free; the spans come in order of their start. */
 static size_t take(struct rows *rows, const struct span *s)

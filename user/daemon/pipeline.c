@@ -118,7 +118,13 @@ static void on_mcp(void *ctx, const struct mcp_request *m)
 	spans_llm_events.mcp(((struct pipeline *)ctx)->spans, m);
 }
 
-static const struct llm_events llm_events = {.begin = on_llm_begin, .end = on_llm_end, .mcp = on_mcp};
+static void on_http(void *ctx, const struct http_request *r)
+{
+	spans_llm_events.http(((struct pipeline *)ctx)->spans, r);
+}
+
+static const struct llm_events llm_events = {
+    .begin = on_llm_begin, .end = on_llm_end, .mcp = on_mcp, .http = on_http};
 
 /* --- between span and what writes spans --- */
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "llm/call.h"
+#include "llm/http.h"
 #include "llm/mcp_channel.h"
 #include "llm/mcp_stdio.h"
 #include "llm/multipart.h"
@@ -492,15 +493,20 @@ static void on_end(void *ctx, struct exchange *x)
 {
 	struct pending *p = x->user;
 
-	(void)ctx;
-	if (!p)
+	if (!p) {
+		http_give(ctx, x);
 		return;
-	if (p->socket && !socket_end(p->socket, end_of(p)))
+	}
+	if (p->socket && !socket_end(p->socket, end_of(p))) {
 		p->llm->stats.other_exchanges++;
+		http_give(p->llm, x);
+	}
 	if (p->stdio)
 		mcp_stdio_end(p->stdio, end_of(p));
-	if (p->call && !p->begun && !begin(p))
+	if (p->call && !p->begun && !begin(p)) {
+		http_give(ctx, x);
 		return;
+	}
 	if (p->call)
 		finish(p, end_of(p));
 	drop(p);

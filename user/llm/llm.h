@@ -218,12 +218,15 @@ bool llm_chunk_gap(const struct llm_call *call, unsigned percent, uint64_t *ret_
  * neither.
  */
 struct mcp_request;
+struct http_request;
 
 struct llm_events {
 	void (*begin)(void *ctx, struct llm_call *call);
 	void (*end)(void *ctx, struct llm_call *call);
 	/* An MCP request and its answer (mcp.h), valid during the call. NULL: they are not looked for. */
 	void (*mcp)(void *ctx, const struct mcp_request *m);
+	/* A request that was no call (http.h), valid during the call. NULL: they are not looked for. */
+	void (*http)(void *ctx, const struct http_request *r);
 };
 
 struct llm;

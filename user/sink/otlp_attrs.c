@@ -248,6 +248,8 @@ int otlp_kind(const struct span *s)
 
 	if (s->kind == SPAN_CHAT)
 		return span_get(s, ATTR_CALL_SIDE) ? OTLP_SERVER : OTLP_CLIENT;
+	if (s->kind == SPAN_HTTP)
+		return OTLP_CLIENT;
 	if (s->kind != SPAN_MCP)
 		return OTLP_INTERNAL;
 	return side && slice_eq(side->str, SLICE("server")) ? OTLP_SERVER : OTLP_CLIENT;

@@ -132,6 +132,12 @@ static void read_texts(struct row *r, const struct span *s, struct arena *a)
 	case SPAN_MCP:
 		r->text = get_arguments(s, a);
 		break;
+	case SPAN_HTTP:
+		r->label = get_str(s, ATTR_HTTP_METHOD, a);
+		r->text = get_str(s, ATTR_URL_FULL, a);
+		if (!r->text.n)
+			r->text = get_str(s, ATTR_SERVER_ADDRESS, a);
+		break;
 	case SPAN_PROCESS:
 		r->label = get_str(s, ATTR_PROCESS_EXECUTABLE_NAME, a);
 		r->text = get_joined(s, ATTR_PROCESS_COMMAND_ARGS, " ", a);
@@ -179,6 +185,7 @@ void row_read(struct row *r, const struct span *s, struct arena *a)
 	r->cache_read = get_int(s, ATTR_USAGE_CACHE_READ);
 	r->pid = get_int(s, ATTR_PROCESS_PID);
 	r->exit_code = get_int(s, ATTR_PROCESS_EXIT_CODE);
+	r->http_status = get_int(s, ATTR_HTTP_STATUS);
 	r->exit_signal = get_int(s, ATTR_PROCESS_EXIT_SIGNAL);
 	r->turn_index = get_int(s, ATTR_TURN_INDEX);
 	r->lost_bytes = get_int(s, ATTR_LOST_BYTES);

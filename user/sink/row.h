@@ -18,10 +18,11 @@ struct row {
 	struct slice
 	    label; /* chat: model; tool: its name; process: its executable; turn, conversation: agent */
 	struct slice asked;     /* chat, turn: what the user said */
-	struct slice text;      /* chat: the answer; tool: arguments; process: argv */
+	struct slice text;      /* chat: the answer; tool: arguments; process: argv; http: the URL */
 	struct slice operation; /* chat: which one */
 	struct slice finish, why, evidence, error, conversation, call_kind;
 	int64_t input, output, cache_read, pid, exit_code, exit_signal, turn_index; /* LLM_NONE: unknown */
+	int64_t http_status; /* http: LLM_NONE: no answer */
 	int64_t lost_bytes;                                                         /* LLM_NONE: not said */
 	bool speaks; /* chat: it is asked for words; else tokens need not be counted */
 	double first_token, confidence, cpu_time; /* NAN: unknown */

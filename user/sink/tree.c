@@ -320,6 +320,22 @@ static void print_mcp(struct printer *p, const struct row *r)
 	buf_release(&b);
 }
 
+static void print_http(struct printer *p, const struct row *r)
+{
+	struct buf b = {0};
+
+	buf_addslice(&b, r->label);
+	buf_addc(&b, ' ');
+	buf_addslice(&b, r->text);
+	print_action(p, LINE_PLAIN, &b);
+	print_duration(p, r);
+	if (r->http_status >= 0)
+		line_addf(&p->line, r->http_status < 400 ? LINE_DIM : LINE_RED, "status %lld",
+		          (long long)r->http_status);
+	print_link(p, r);
+	buf_release(&b);
+}
+
 /* What the user said at the beginning of a turn: the first of its calls that says it. */
 static struct slice turn_text(const struct row *r)
 {
@@ -360,6 +376,9 @@ static void print_row(struct printer *p, const struct row *r)
 		break;
 	case SPAN_MCP:
 		print_mcp(p, r);
+		break;
+	case SPAN_HTTP:
+		print_http(p, r);
 		break;
 	default:
 		line_add(&p->line, LINE_BOLD, SLICE("conversation"));

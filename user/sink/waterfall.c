@@ -33,7 +33,7 @@ static const struct {
     [CELL_NONE] = {" ", " ", "", NULL},
     [CELL_AGENT] = {"·", ".", "\033[2m", "agent"},
     [CELL_PROCESS] = {"─", "-", "\033[36m", "process"},
-    [CELL_MCP] = {"═", "~", "\033[35m", "MCP"},
+    [CELL_MCP] = {"═", "~", "\033[35m", "MCP, HTTP"},
     [CELL_WAITING] = {"░", ":", "\033[33m", "waiting"},
     [CELL_UNSEEN] = {"▒", "%", "\033[32m", "tool, its begin not seen"},
     [CELL_TOOL] = {"▓", "=", "\033[32m", "tool"},
@@ -103,6 +103,7 @@ static void paint_row(struct chart *c, const struct row *r)
 		paint(c, r->start, r->end, CELL_PROCESS);
 		break;
 	case SPAN_MCP:
+	case SPAN_HTTP:
 		paint(c, r->start, r->end, CELL_MCP);
 		break;
 	default:
@@ -150,6 +151,11 @@ static void add_label(struct buf *b, const struct row *r)
 		if (r->pid >= 0)
 			buf_addf(b, "[%lld] ", (long long)r->pid);
 		buf_addslice(b, r->text.n ? r->text : r->label);
+		break;
+	case SPAN_HTTP:
+		buf_addslice(b, r->label);
+		buf_addc(b, ' ');
+		buf_addslice(b, r->text);
 		break;
 	default:
 		buf_adds(b, r->kind == SPAN_MCP ? "mcp " : "tool ");

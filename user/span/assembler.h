@@ -15,6 +15,7 @@
  *   place.c    where the runs of processes hang, decided when a tool is answered
  *              or a turn ends, because only then all candidates are known
  *   mcp_place.c  where MCP requests hang
+ *   http_place.c  which HTTP requests are a tool's, and where they hang
  *   emit*.c    final spans, built and handed downstream
  */
 #ifndef SPANTAP_ASSEMBLER_H
@@ -32,6 +33,9 @@
 #define EARLY_BYTES_MAX (16u << 20)
 #define EARLY_MAX       256            /* MCP requests of processes that have made no call yet */
 #define EARLY_WAIT      60000000000ull /* ns until such a request is taken to belong to no conversation */
+
+#define GONE_MAX 4096          /* processes that have ended whose requests may still be on their way */
+#define GONE_NS  3000000000ull /* for so long: longer than a connection waits for its last bytes (stream.h) */
 
 #define CANDIDATES_MAX 64 /* open tool calls of an agent that are considered for a run, the latest ones */
 
@@ -79,6 +83,8 @@ struct spans {
 	struct processes processes;
 	struct heads heads;
 	struct map by_serial; /* open conversations */
+	TAILQ_HEAD(gone_list, gone) gone; /* in order of their end */
+	size_t n_gone;
 	struct conversation_list lru;
 	TAILQ_HEAD(, flight) sides; /* parked, the oldest first */
 	size_t n_sides, side_bytes;
@@ -171,6 +177,8 @@ void runs_place(struct spans *sp, struct process *agent, uint64_t until);
 void runs_place_all(struct spans *sp);
 /* exit NULL: another program took its place (lost: or the exit was not seen). */
 void run_end(struct spans *sp, struct run *r, uint64_t ts, const struct ev_exit *exit, bool lost);
+/* What is kept with the run, which is not placed yet, grew by so many bytes. */
+void runs_grow(struct spans *sp, struct run *r, size_t bytes);
 /* The tool call is about to go: runs below it keep their place. */
 void runs_forget_tool(struct spans *sp, struct tool *t);
 
@@ -191,7 +199,27 @@ void mcp_adopt(struct spans *sp, struct process *agent);
 /* Time passed; all: the capture ends. */
 void mcp_tick(struct spans *sp, uint64_t now, bool all);
 
-/* emit.c, emit_call.c, emit_mcp.c */
+/* http_place.c */
+/* A copy waits for its time among what happens. */
+void http_keep(struct spans *sp, const struct http_request *r);
+void http_take(struct spans *sp, struct ev_head *record); /* its time has come */
+/* The run is placed, or given up: so are the requests that were made in it. */
+void http_placed(struct spans *sp, struct run *r);
+/* The process has ended: a request of it may end later. */
+void http_gone(struct spans *sp, const struct process *p, uint64_t ts);
+/* Time passed; all: the capture ends. */
+void http_tick(struct spans *sp, uint64_t now, bool all);
+
+/* emit.c, emit_call.c, emit_mcp.c, emit_http.c */
+/* Where a request hangs that is a tool's. */
+struct http_place {
+	struct trace_id trace;
+	struct span_id parent, conversation;
+	const struct process *process; /* whose program made it */
+	struct link_reason why;
+};
+
+void emit_http(struct spans *sp, const struct http_request *r, const struct http_place *place);
 void emit_mcp(struct spans *sp, const struct mcp_request *m, const struct mcp_place *place);
 void emit_chat(struct spans *sp, const struct flight *f);
 void emit_tool(struct spans *sp, struct tool *t, const struct llm_part *result, uint64_t now);

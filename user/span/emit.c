@@ -182,6 +182,32 @@ void emit_set_peer(struct spans *sp, struct span *s, const struct conn_info *con
 	span_set_int(s, ATTR_NETWORK_PEER_PORT, conn->port);
 }
 
+void emit_set_protocol(struct span *s, struct slice protocol)
+{
+	const char *version = slice_eq(protocol, SLICE("h2"))         ? "2"
+	                      : slice_eq(protocol, SLICE("http/1.1")) ? "1.1"
+	                      : slice_eq(protocol, SLICE("http/1.0")) ? "1.0"
+	                                                              : NULL;
+
+	if (version)
+		span_set_str(s, ATTR_NETWORK_PROTOCOL_NAME, SLICE("http"));
+	span_set_str(s, ATTR_NETWORK_PROTOCOL_VERSION, slice_str(version));
+}
+
+void emit_set_library(struct span *s, const struct conn_info *conn)
+{
+	static const char *const libs[] = {
+	    [EV_LIB_OPENSSL] = "openssl",  [EV_LIB_BORINGSSL] = "boringssl", [EV_LIB_GNUTLS] = "gnutls",
+	    [EV_LIB_GO] = "go crypto/tls", [EV_LIB_NSS] = "nss",             [EV_LIB_MBEDTLS] = "mbedtls",
+	    [EV_LIB_WOLFSSL] = "wolfssl",  [EV_LIB_S2N] = "s2n",             [EV_LIB_RUSTLS] = "rustls",
+	};
+
+	if ((unsigned)conn->lib < sizeof(libs) / sizeof(libs[0]))
+		span_set_str(s, ATTR_TLS_LIBRARY, slice_str(libs[conn->lib]));
+	if (conn->late)
+		span_set_bool(s, ATTR_TLS_LATE, true);
+}
+
 void emit_set_traceparent(struct span *s, struct slice header)
 {
 	struct trace_id trace;

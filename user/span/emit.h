@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * emit.h - what all final spans have in common; private to emit.c (conversations,
- * turns, tools, processes), emit_call.c (LLM calls) and emit_mcp.c.
+ * turns, tools, processes), emit_call.c (LLM calls), emit_mcp.c and emit_http.c.
  *
  * A span is begun, filled and ended; ending it hands it downstream and frees
  * it.  Text that came from traffic passes through content.h.
@@ -35,6 +35,9 @@ void emit_set_error(struct spans *sp, struct span *s, struct slice type, struct 
 struct slice emit_transport(const struct conn_info *conn);
 void emit_set_peer(struct spans *sp, struct span *s, const struct conn_info *conn,
                    struct slice server_address, int64_t server_port);
+/* network.protocol.name and .version, of "h2" and the like; the library that encrypted, and whether it was joined late. */
+void emit_set_protocol(struct span *s, struct slice protocol);
+void emit_set_library(struct span *s, const struct conn_info *conn);
 double emit_seconds(uint64_t from, uint64_t to);
 
 #endif

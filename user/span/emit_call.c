@@ -156,20 +156,9 @@ static void set_content(struct spans *sp, struct span *s, const struct llm_call 
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	uint64_t gap;
-	const char *version = slice_eq(call->protocol, SLICE("h2"))         ? "2"
-	                      : slice_eq(call->protocol, SLICE("http/1.1")) ? "1.1"
-	                      : slice_eq(call->protocol, SLICE("http/1.0")) ? "1.0"
-	                                                                    : NULL;
-	static const char *const libs[] = {
-	    [EV_LIB_OPENSSL] = "openssl", [EV_LIB_BORINGSSL] = "boringssl", [EV_LIB_GNUTLS] = "gnutls",
-	    [EV_LIB_GO] = "go crypto/tls", [EV_LIB_NSS] = "nss",            [EV_LIB_MBEDTLS] = "mbedtls",
-	    [EV_LIB_WOLFSSL] = "wolfssl", [EV_LIB_S2N] = "s2n",           [EV_LIB_RUSTLS] = "rustls",
-	};
 
 	span_set_str(s, ATTR_CALL_API, slice_str(call->api));
-	if (version)
-		span_set_str(s, ATTR_NETWORK_PROTOCOL_NAME, SLICE("http"));
-	span_set_str(s, ATTR_NETWORK_PROTOCOL_VERSION, slice_str(version));
+	emit_set_protocol(s, call->protocol);
 	span_set_int(s, ATTR_CALL_REQUEST_BYTES, (int64_t)call->request_bytes);
 	if (call->response_start)
 		span_set_int(s, ATTR_CALL_RESPONSE_BYTES, (int64_t)call->response_bytes);
@@ -196,10 +185,7 @@ static void set_transport(struct spans *sp, struct span *s, const struct llm_cal
 		                emit_seconds(call->request_start, call->first_token));
 	if (call->conn.lib == EV_LIB_SOCKET)
 		span_set_str(s, ATTR_NETWORK_TRANSPORT, emit_transport(&call->conn));
-	if ((unsigned)call->conn.lib < sizeof(libs) / sizeof(libs[0]))
-		span_set_str(s, ATTR_TLS_LIBRARY, slice_str(libs[call->conn.lib]));
-	if (call->conn.late)
-		span_set_bool(s, ATTR_TLS_LATE, true);
+	emit_set_library(s, &call->conn);
 }
 
 /* error.type of a call that failed without saying why. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
+#include "llm/http.h"
 #include "llm/mcp.h"
 #include "span/ids.h"
 
@@ -51,6 +52,15 @@ struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m)
 	return cut(HASH(slice_of(instance, 16), SLICE("mcp"), BYTES(conn->tls), BYTES(conn->gen),
 	                BYTES(conn->proc.start), BYTES(conn->proc.tgid), BYTES(m->stream_id),
 	                BYTES(m->request_offset), BYTES(m->from_server), m->id, m->method, BYTES(m->end)));
+}
+
+struct span_id id_http(const uint8_t instance[16], const struct http_request *r)
+{
+	const struct ev_conn_id *conn = &r->conn.id;
+
+	return cut(HASH(slice_of(instance, 16), SLICE("http"), BYTES(conn->tls), BYTES(conn->gen),
+	                BYTES(conn->proc.start), BYTES(conn->proc.tgid), BYTES(r->stream_id),
+	                BYTES(r->request_offset)));
 }
 
 struct span_id id_tool(const struct span_id *chat, uint64_t index)

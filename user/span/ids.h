@@ -29,6 +29,8 @@ struct span_id id_chat(const uint8_t instance[16], const struct llm_call *call);
 struct span_id id_process(const uint8_t instance[16], const struct ev_proc *proc, uint64_t ts);
 struct mcp_request;
 struct span_id id_mcp(const uint8_t instance[16], const struct mcp_request *m);
+struct http_request;
+struct span_id id_http(const uint8_t instance[16], const struct http_request *r);
 struct span_id id_tool(const struct span_id *chat, uint64_t index);
 struct span_id id_turn(const struct span_id *first_chat);
 struct span_id id_conversation(const struct span_id *first_chat);

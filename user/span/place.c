@@ -50,8 +50,30 @@ static void give_up(struct spans *sp, struct run *r)
 	run_unref(r->prev);
 	run_unref(r->parent);
 	r->prev = r->parent = NULL;
+	http_placed(sp, r);
 	run_finish(sp, r);
 	release_orphan(sp, r);
+}
+
+static void keep_run_limits(struct spans *sp)
+{
+	while (sp->n_orphans > ORPHANS_MAX || sp->orphan_bytes > ORPHANS_BYTES_MAX)
+		give_up(sp, TAILQ_FIRST(&sp->orphans));
+	while (sp->stats.held_processes > HELD_MAX || sp->held_bytes > HELD_BYTES_MAX) {
+		struct run *oldest = TAILQ_FIRST(&sp->held);
+
+		runs_place(sp, oldest->agent, oldest->start);
+	}
+}
+
+void runs_grow(struct spans *sp, struct run *r, size_t bytes)
+{
+	r->bytes += bytes;
+	if (r->is_held)
+		sp->held_bytes += bytes;
+	else if (r->is_orphan)
+		sp->orphan_bytes += bytes;
+	keep_run_limits(sp);
 }
 
 static void hold_orphan(struct spans *sp, struct run *r)
@@ -61,8 +83,7 @@ static void hold_orphan(struct spans *sp, struct run *r)
 	r->is_orphan = true;
 	sp->n_orphans++;
 	sp->orphan_bytes += r->bytes;
-	while (sp->n_orphans > ORPHANS_MAX || sp->orphan_bytes > ORPHANS_BYTES_MAX)
-		give_up(sp, TAILQ_FIRST(&sp->orphans));
+	keep_run_limits(sp);
 }
 
 void runs_hold(struct spans *sp, struct run *r)
@@ -75,11 +96,7 @@ void runs_hold(struct spans *sp, struct run *r)
 		return;
 	}
 	hold(sp, r);
-	while (sp->stats.held_processes > HELD_MAX || sp->held_bytes > HELD_BYTES_MAX) {
-		struct run *oldest = TAILQ_FIRST(&sp->held);
-
-		runs_place(sp, oldest->agent, oldest->start);
-	}
+	keep_run_limits(sp);
 }
 
 void runs_adopt(struct spans *sp, struct process *agent)
@@ -312,6 +329,7 @@ static void place(struct spans *sp, struct run *r)
 	run_unref(r->prev);
 	run_unref(r->parent);
 	r->prev = r->parent = NULL;
+	http_placed(sp, r);
 	run_finish(sp, r);
 }
 

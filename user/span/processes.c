@@ -227,6 +227,7 @@ struct run *run_new(struct process *p, struct process *agent, const struct ev_ex
 	struct run *above = p->parent_run;
 
 	r->refs = 1;
+	TAILQ_INIT(&r->requests);
 	r->id = id;
 	r->process = process_ref(p);
 	r->agent = agent ? process_ref(agent) : NULL;

@@ -27,7 +27,9 @@
 
 struct tool;
 struct run;
+struct http_kept;
 TAILQ_HEAD(run_list, run);
+TAILQ_HEAD(http_list, http_kept);
 TAILQ_HEAD(tool_list, tool);
 
 struct process {
@@ -88,6 +90,8 @@ struct run {
 	bool in_tool;
 	struct link_reason why;
 	struct tool *direct; /* the open tool call right above */
+
+	struct http_list requests; /* made while it was not placed (http_place.c) */
 
 	TAILQ_ENTRY(run) held, held_all;
 	bool is_held, is_orphan;

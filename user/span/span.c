@@ -14,6 +14,7 @@ const struct attr_def attr_defs[ATTR_KEYS] = {
 static const char *const kind_names[SPAN_KINDS] = {
     [SPAN_CONVERSATION] = "conversation", [SPAN_TURN] = "turn", [SPAN_CHAT] = "chat", [SPAN_TOOL] = "tool",
     [SPAN_PROCESS] = "process",           [SPAN_MCP] = "mcp",
+    [SPAN_HTTP] = "http",
 };
 
 static const char *const level_names[] = {

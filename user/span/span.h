@@ -4,7 +4,8 @@
  *
  *   conversation ─ turn (invoke_agent) ─┬─ chat (or embeddings, retrieval, …)
  *                                       └─ execute_tool ─┬─ process ─ process …
- *                                                        └─ mcp
+ *                                                        ├─ mcp
+ *                                                        └─ http
  *
  * Each span is handed downstream once, when it is final; its parent's id is
  * known before the parent is final.  Ids are deterministic and content-free
@@ -15,6 +16,7 @@
  *   tool     = H(chat, index)     turn = H(first chat of the turn, "turn")
  *   conversation = H(its first chat, "conversation")    trace = H(its first chat, "trace")
  *   mcp      = H(instance, connection, stream, request offset, JSON-RPC id, method, end)
+ *   http     = H(instance, connection, stream, request offset)
  */
 #ifndef SPANTAP_SPAN_H
 #define SPANTAP_SPAN_H
@@ -23,9 +25,9 @@
 #include "base/clock.h"
 #include "llm/llm.h"
 
-enum span_kind { SPAN_CONVERSATION, SPAN_TURN, SPAN_CHAT, SPAN_TOOL, SPAN_PROCESS, SPAN_MCP, SPAN_KINDS };
+enum span_kind { SPAN_CONVERSATION, SPAN_TURN, SPAN_CHAT, SPAN_TOOL, SPAN_PROCESS, SPAN_MCP, SPAN_HTTP, SPAN_KINDS };
 
-const char *span_kind_name(enum span_kind k); /* conversation turn chat tool process mcp */
+const char *span_kind_name(enum span_kind k); /* conversation turn chat tool process mcp http */
 
 enum span_status { SPAN_UNSET, SPAN_OK, SPAN_ERROR };
 

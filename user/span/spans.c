@@ -24,6 +24,7 @@ struct spans *spans_new(const struct span_conf *conf, const struct span_events *
 	TAILQ_INIT(&sp->held);
 	TAILQ_INIT(&sp->orphans);
 	TAILQ_INIT(&sp->early);
+	TAILQ_INIT(&sp->gone);
 	TAILQ_INIT(&sp->running);
 	LIST_INIT(&sp->flights);
 	return sp;
@@ -438,6 +439,7 @@ static void take_exit(struct spans *sp, const struct ev_exit *rec)
 		return;
 	if (p->run)
 		run_end(sp, p->run, rec->head.ts, rec, false);
+	http_gone(sp, p, rec->head.ts);
 	process_end(&sp->processes, p);
 }
 
@@ -465,6 +467,9 @@ static void take(struct spans *sp, const struct reorder_item *item)
 		break;
 	case HAPPENS_MCP:
 		mcp_take(sp, item->record);
+		break;
+	case HAPPENS_HTTP:
+		http_take(sp, item->record);
 		break;
 	case HAPPENS_BEGIN:
 		take_begin(sp, item->call->user);
@@ -525,7 +530,18 @@ static void on_mcp(void *ctx, const struct mcp_request *m)
 	take_ready(sp, false);
 }
 
-const struct llm_events spans_llm_events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
+static void on_http(void *ctx, const struct http_request *r)
+{
+	struct spans *sp = ctx;
+
+	if (sp->finished)
+		return;
+	http_keep(sp, r);
+	take_ready(sp, false);
+}
+
+const struct llm_events spans_llm_events = {
+    .begin = on_begin, .end = on_end, .mcp = on_mcp, .http = on_http};
 
 void spans_fork(struct spans *sp, const struct ev_fork *rec)
 {
@@ -585,6 +601,7 @@ void spans_tick(struct spans *sp, uint64_t now)
 	take_ready(sp, false);
 	sides_tick(sp, now, false);
 	mcp_tick(sp, now, false);
+	http_tick(sp, now, false);
 	while ((c = TAILQ_FIRST(&sp->lru)) && LIST_EMPTY(&c->flights) && c->last + CONVERSATION_IDLE < now)
 		conversation_close(sp, c, now);
 }
@@ -603,6 +620,7 @@ void spans_finish(struct spans *sp, uint64_t now)
 	mcp_tick(sp, now, true);
 	sp->finished = true;
 	runs_place_all(sp);
+	http_tick(sp, now, true);
 	while ((r = TAILQ_FIRST(&sp->running)))
 		run_end(sp, r, now, NULL, true);
 	while ((c = TAILQ_FIRST(&sp->lru)))

@@ -4,7 +4,7 @@
  * that brings their results.
  *
  *   asked     the response that holds the call has ended
- *   started   the first process, MCP request or sub-agent that hangs directly below the call
+ *   started   the first process, MCP or HTTP request or sub-agent that hangs directly below the call
  *   ended     the exit of the last such process or the answer of the last such request, else answered
  *   answered  the request that carries the result began
  *
@@ -45,7 +45,7 @@ struct tool {
 	uint64_t asked, started, ended, answered;
 	unsigned running;              /* direct processes that have not ended */
 	bool claimed;                  /* a process was matched to it that has no matched process above */
-	unsigned requests;             /* MCP requests made for it */
+	unsigned requests;             /* MCP and HTTP requests made for it, not by a process of its own */
 	bool delegated;                /* a sub-agent was begun by it */
 	const struct llm_part *result; /* only while it is being answered */
 	const char *damaged;           /* static text: why what is known of it may be wrong; NULL: nothing */
