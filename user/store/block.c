@@ -152,11 +152,12 @@ static int64_t base_of(struct store *st, int64_t num)
 	return base;
 }
 
-static int insert(struct store *st, struct slice piece, const struct block_hash *hash, struct block *ret)
+int block_add(struct store *st, struct slice piece, const struct block_hash *hash, int64_t indexed,
+              struct block *ret)
 {
 	sqlite3_stmt *q = db_stmt(
 	    st, STMT_BLOCK_INSERT,
-	    "INSERT INTO block (hash, id, salt, size, form, base, indexed, bytes) VALUES (?,?,?,?,?,?,0,?)");
+	    "INSERT INTO block (hash, id, salt, size, form, base, indexed, bytes) VALUES (?1,?2,?3,?4,?5,?6,?8,?7)");
 	uint8_t salt[SALT_SIZE];
 	enum form form;
 	int64_t base = piece.n >= BASE_MIN ? base_of(st, similar_find(st->blocks->similar, piece)) : 0;
@@ -175,16 +176,17 @@ static int insert(struct store *st, struct slice piece, const struct block_hash 
 	if (base)
 		sqlite3_bind_int64(q, 6, base);
 	sqlite3_bind_blob64(q, 7, packed.p ? packed.p : "", packed.n, SQLITE_STATIC);
+	sqlite3_bind_int64(q, 8, indexed);
 	int r = db_run(st, q);
 	if (r)
 		return r;
-	*ret = (struct block){.num = sqlite3_last_insert_rowid(st->db), .base = base};
+	*ret = (struct block){.num = sqlite3_last_insert_rowid(st->db), .base = base, .indexed = indexed};
 	if (piece.n >= BASE_MIN && piece.n <= BASE_MAX)
 		similar_add(st->blocks->similar, piece, ret->num);
 	return 0;
 }
 
-int block_put(struct store *st, struct slice piece, const struct block_hash *hash, struct block *ret)
+int block_find(struct store *st, const struct block_hash *hash, struct block *ret)
 {
 	sqlite3_stmt *q = db_stmt(st, STMT_BLOCK_FIND, "SELECT num, base, indexed FROM block WHERE hash=?");
 
@@ -197,8 +199,8 @@ int block_put(struct store *st, struct slice piece, const struct block_hash *has
 		                      sqlite3_column_int64(q, 2)};
 	sqlite3_reset(q);
 	if (step == SQLITE_ROW)
-		return 0;
-	return step == SQLITE_DONE ? insert(st, piece, hash, ret) : db_error(st, "cannot read the store");
+		return 1;
+	return step == SQLITE_DONE ? 0 : db_error(st, "cannot read the store");
 }
 
 static int use(struct store *st, int64_t num, int64_t trace, int64_t span)

@@ -40,8 +40,11 @@ struct block {
 	int64_t indexed; /* rules by which its text is in the index (search.h), 0: it is not */
 };
 
-/* The block that holds `piece`, made when there is none. 0 or -errno. */
-int block_put(struct store *st, struct slice piece, const struct block_hash *hash, struct block *ret);
+/* The block that holds the piece with this hash. 1: found, 0: there is none, or -errno. */
+int block_find(struct store *st, const struct block_hash *hash, struct block *ret);
+/* Makes it; indexed: the caller puts its text into the index. 0 or -errno. */
+int block_add(struct store *st, struct slice piece, const struct block_hash *hash, int64_t indexed,
+              struct block *ret);
 
 /* The conversation (by its row) uses the block from this span on; 1: it did not yet. */
 int block_use(struct store *st, const struct block *b, int64_t trace, int64_t span);

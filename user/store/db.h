@@ -27,6 +27,7 @@ enum stmt {
 	STMT_TRACES,
 	STMT_TRACE_PUT,
 	STMT_TRACE_OF,
+	STMT_LAST_SEQ,
 	STMT_BLOCK_BASE,
 	STMT_BLOCK_INSERT,
 	STMT_BLOCK_FIND,
@@ -73,6 +74,8 @@ struct store {
 	int64_t attributes[ATTR_KEYS]; /* their numbers in this store; 0: it has none of that name */
 	struct blocks *blocks;
 	struct values *values;           /* of a writer */
+	struct open_traces *open_traces; /* of a writer */
+	int64_t next_seq;                /* of a span; 0: not known */
 	struct values_read *values_read; /* NULL: nothing read yet */
 	struct map *texts;               /* of a writer: what was indexed last (search.c) */
 	/* retain.c: */

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "store/block.h"
 #include "store/db.h"
+#include "store/open_traces.h"
 #include "store/search.h"
 #include "store/value.h"
 
@@ -244,6 +245,7 @@ static int erase(struct store *st, const struct victim *v, uint64_t wall_ns, str
 	}
 	values_forget_trace(st->values, v->id);
 	blocks_forget(st->blocks);
+	open_traces_forget(st->open_traces);
 	values_read_forget(st->values_read);
 	map_release(st->texts); /* the number of the row may be given to another conversation */
 	if (st->to_erase > 0) {

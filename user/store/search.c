@@ -130,32 +130,27 @@ static int run_on(struct store *st, sqlite3_stmt *q, int64_t num, struct slice t
 	return db_run(st, q);
 }
 
-static int index_text(struct store *st, int64_t num, struct slice text)
+int search_add(struct store *st, int64_t num, struct slice text)
 {
-	int r = run_on(st, db_stmt(st, STMT_SEARCH_ADD, "INSERT INTO words (rowid, text) VALUES (?,?)"), num,
-	               text);
+	return run_on(st, db_stmt(st, STMT_SEARCH_ADD, "INSERT INTO words (rowid, text) VALUES (?,?)"), num,
+	              text);
+}
 
-	if (r)
-		return r;
+int search_mark(struct store *st, int64_t num)
+{
 	return run_on(st, db_stmt(st, STMT_SEARCH_MARK, "UPDATE block SET indexed=1 WHERE num=?"), num,
 	              (struct slice){0});
 }
 
 _Static_assert(SEARCH_RULES == 1, "the mark above");
 
-int search_add(struct store *st, const struct span *s, enum attr_key key, const struct block *b,
-               int64_t trace, struct slice piece)
+bool search_text(struct store *st, const struct span *s, enum attr_key key, int64_t trace, struct slice piece,
+                 struct buf *out)
 {
-	struct buf text = {0};
-	int r = 0;
-
-	if (b->indexed || !search_wants(s, key))
-		return 0;
-	text_of(&text, piece);
-	if (text.n && !said_before(st, trace, buf_slice(&text)))
-		r = index_text(st, b->num, buf_slice(&text));
-	buf_release(&text);
-	return r;
+	if (!search_wants(s, key))
+		return false;
+	text_of(out, piece);
+	return out->n && !said_before(st, trace, buf_slice(out));
 }
 
 int search_erase(struct store *st, int64_t num)

@@ -26,9 +26,12 @@ struct block;
 /* Whether this text of the span is searched. */
 bool search_wants(const struct span *s, enum attr_key key);
 
-/* The piece of `s` is new in its conversation (by its row): indexes it unless its text is. 0 or -errno. */
-int search_add(struct store *st, const struct span *s, enum attr_key key, const struct block *b,
-               int64_t trace, struct slice piece);
+/* The text of a piece of `s` that is new in its conversation (by its row); false: there is none to be indexed. */
+bool search_text(struct store *st, const struct span *s, enum attr_key key, int64_t trace, struct slice piece,
+                 struct buf *out);
+/* Indexes that of a block; search_mark(): one that was there before, and says now that it is. 0 or -errno. */
+int search_add(struct store *st, int64_t num, struct slice text);
+int search_mark(struct store *st, int64_t num);
 /* Takes a block out of the index, before it is dropped. 0 or -errno. */
 int search_erase(struct store *st, int64_t num);
 

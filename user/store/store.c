@@ -15,6 +15,7 @@
 #include "span/redact.h"
 #include "store/block.h"
 #include "store/db.h"
+#include "store/open_traces.h"
 #include "store/value.h"
 
 #define BUSY_MS 5000 /* how long to wait for another connection's lock: a checkpoint takes less */
@@ -107,6 +108,8 @@ int db_run(struct store *st, sqlite3_stmt *q)
 
 void db_forget(struct store *st)
 {
+	st->next_seq = 0;
+	open_traces_forget(st->open_traces);
 	blocks_forget(st->blocks);
 	values_forget(st->values);
 	values_read_forget(st->values_read);
@@ -336,10 +339,13 @@ int store_open(const char *dir, enum store_mode mode, struct store **ret, struct
 	struct store *st = xcalloc(1, sizeof(*st));
 	int r = 0;
 
+	/* Nobody asks how much memory it has, and each allocation would take a lock. In vain once it is in use. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	st->lock_fd = -1;
 	st->dir = xstrdup(dir);
 	st->blocks = blocks_new();
 	st->values = values_new();
+	st->open_traces = open_traces_new();
 	st->texts = xcalloc(1, sizeof(*st->texts));
 	if (mode == STORE_WRITE) {
 		r = make_dirs(st);
@@ -377,6 +383,7 @@ void store_close(struct store *st)
 		close(st->lock_fd);
 	blocks_free(st->blocks);
 	values_free(st->values);
+	open_traces_free(st->open_traces);
 	values_read_free(st->values_read);
 	map_release(st->texts);
 	free(st->texts);

@@ -201,6 +201,36 @@ static size_t put_copy(struct writing *w, size_t i, size_t from)
 	return n;
 }
 
+/* A block of its own, which says at once whether its text is in the index. */
+static int put_new(struct writing *w, struct slice text, const struct block_hash *hash, struct block *b)
+{
+	struct buf words = {0};
+	bool indexed = search_text(w->st, w->s, w->a->key, w->trace, text, &words);
+	int r = block_add(w->st, text, hash, indexed ? SEARCH_RULES : 0, b);
+
+	if (r == 0)
+		r = block_use(w->st, b, w->trace, w->span);
+	if (r >= 0 && indexed)
+		r = search_add(w->st, b->num, buf_slice(&words));
+	buf_release(&words);
+	return r;
+}
+
+/* A block that there is: its text may be new in this conversation, and not in the index. */
+static int put_known(struct writing *w, struct slice text, const struct block *b)
+{
+	struct buf words = {0};
+	int r = block_use(w->st, b, w->trace, w->span);
+
+	if (r == 1 && !b->indexed && search_text(w->st, w->s, w->a->key, w->trace, text, &words)) {
+		r = search_add(w->st, b->num, buf_slice(&words));
+		if (r == 0)
+			r = search_mark(w->st, b->num);
+	}
+	buf_release(&words);
+	return r;
+}
+
 static int put_piece(struct writing *w, size_t i)
 {
 	struct slice text = piece(w->a, i, w->list.n);
@@ -211,11 +241,11 @@ static int put_piece(struct writing *w, size_t i)
 		buf_addslice(&w->out, text);
 		return 0;
 	}
-	int r = block_put(w->st, text, &w->list.v[i].hash, &b);
+	int r = block_find(w->st, &w->list.v[i].hash, &b);
 	if (r == 0)
-		r = block_use(w->st, &b, w->trace, w->span);
-	if (r == 1)
-		r = search_add(w->st, w->s, w->a->key, &b, w->trace, text);
+		r = put_new(w, text, &w->list.v[i].hash, &b);
+	else if (r > 0)
+		r = put_known(w, text, &b);
 	if (r < 0)
 		return r;
 	number_put(&w->out, number_zigzag(b.num - w->last_num) << 2 | 1);

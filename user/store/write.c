@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "store/db.h"
+#include "store/open_traces.h"
 #include "store/value.h"
 
 static void bind_text(sqlite3_stmt *q, int column, struct slice s)
@@ -103,36 +104,22 @@ static void bind_span(sqlite3_stmt *q, const struct span *s)
 	bind_attributes(q, 21, s);
 }
 
-/* Enters the span in the row of its conversation; *ret: that row. */
-static int put_trace(struct store *st, const struct span *s, int64_t *ret)
+/* The number that the next span gets; no number is given twice (feed.h). */
+static int next_seq(struct store *st)
 {
-	sqlite3_stmt *q = db_stmt(
-	    st, STMT_TRACE_PUT,
-	    "INSERT INTO trace (trace, start_wall_ns, end_wall_ns, call_wall_ns, conversation, capture, ended)"
-	    " VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT (trace) DO UPDATE SET"
-	    " start_wall_ns=min(start_wall_ns, ?2), end_wall_ns=max(end_wall_ns, ?3),"
-	    " call_wall_ns=min(coalesce(call_wall_ns, ?4), coalesce(?4, call_wall_ns)),"
-	    " conversation=coalesce(conversation, ?5), capture=?6, ended=max(ended, ?7) RETURNING id");
-	int64_t start = (int64_t)s->start_wall, end = start + (int64_t)(s->end > s->start ? s->end - s->start : 0);
+	sqlite3_stmt *q = db_stmt(st, STMT_LAST_SEQ,
+	                          "SELECT max(coalesce((SELECT max(seq) FROM span), 0),"
+	                          " coalesce((SELECT value FROM secret WHERE name='last seq'), 0))");
+	int r = 0;
 
-	if (!q)
-		return drop(st, db_errno(st->db));
-	sqlite3_bind_blob(q, 1, s->trace, sizeof(s->trace), SQLITE_STATIC);
-	sqlite3_bind_int64(q, 2, start);
-	sqlite3_bind_int64(q, 3, end);
-	if (s->kind == SPAN_CHAT) {
-		sqlite3_bind_int64(q, 4, start);
-		bind_attr(q, 5, s, ATTR_CONVERSATION_ID);
-	}
-	if (st->capture)
-		sqlite3_bind_int64(q, 6, st->capture);
-	sqlite3_bind_int(q, 7, s->kind == SPAN_CONVERSATION);
-	bool found = sqlite3_step(q) == SQLITE_ROW;
-	if (found)
-		*ret = sqlite3_column_int64(q, 0);
-	int r = sqlite3_reset(q) == SQLITE_OK && found ? 0 : db_error(st, "cannot write to the store");
-	sqlite3_clear_bindings(q);
-	return r ? drop(st, r) : 0;
+	if (st->next_seq)
+		return 0;
+	if (q && sqlite3_step(q) == SQLITE_ROW)
+		st->next_seq = sqlite3_column_int64(q, 0) + 1;
+	else
+		r = db_error(st, "cannot read the store");
+	sqlite3_reset(q);
+	return r;
 }
 
 int store_capture_content(struct store *st, enum content_level level)
@@ -158,29 +145,31 @@ int store_insert(struct store *st, const struct span *s)
 
 	if (r)
 		return r;
+	r = next_seq(st);
+	if (r)
+		return drop(st, r);
 	sqlite3_stmt *q = db_stmt(
 	    st, STMT_SPAN_INSERT,
 	    "INSERT INTO span (seq, id, trace, parent, kind, name, start_ns, end_ns, start_wall_ns, status,"
 	    " status_message, complete, capture, conversation, agent, model, provider, call_kind,"
 	    " input_tokens, output_tokens, error, attributes)"
-	    " VALUES ((SELECT max(coalesce((SELECT max(seq) FROM span), 0),"
-	    " coalesce((SELECT value FROM secret WHERE name='last seq'), 0)) + 1),"
-	    "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING");
+	    " VALUES (?22,?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)"
+	    " ON CONFLICT (id) DO NOTHING");
 	if (!q)
 		return drop(st, db_errno(st->db));
 	bind_span(q, s);
 	if (st->capture)
 		sqlite3_bind_int64(q, 12, st->capture);
+	sqlite3_bind_int64(q, 22, st->next_seq);
 	r = run(st, q);
 	if (r)
 		return r;
 	if (sqlite3_changes(st->db) == 0)
 		return 1;
-	int64_t row = sqlite3_last_insert_rowid(st->db);
-	r = put_trace(st, s, &trace);
-	if (r)
-		return r;
-	r = values_put(st, s, row, trace);
+	int64_t row = st->next_seq++;
+	r = open_traces_put(st, s, &trace);
+	if (r == 0)
+		r = values_put(st, s, row, trace);
 	return r ? drop(st, r) : 0;
 }
 
@@ -191,7 +180,9 @@ int store_commit(struct store *st)
 	st->batch_error = 0;
 	if (r || !st->in_batch)
 		return r;
-	r = db_exec(st, "COMMIT");
+	r = open_traces_write(st);
+	if (r == 0)
+		r = db_exec(st, "COMMIT");
 	if (r) {
 		drop(st, r);
 		st->batch_error = 0; /* this call has reported it */
