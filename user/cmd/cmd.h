@@ -61,6 +61,9 @@ int cmd_store_dir(const struct cmd *cmd, const char *dir, struct buf *ret);
 struct store;
 struct store *cmd_store(const struct cmd *cmd, const char *dir, struct buf *ret_dir);
 
+/* Notes that the user is about to see these conversations (store/views.h); where that cannot be, says so. */
+void cmd_viewed(const struct cmd *cmd, struct store *st, const uint8_t (*traces)[16], size_t n);
+
 /* Writes all of `out` to stdout; returns the exit code and says what went wrong. */
 int cmd_output(const struct cmd *cmd, const struct buf *out);
 

@@ -384,6 +384,7 @@ static int load(struct store *st, const struct call_ref *ref, struct side *s)
 	if (!s->call)
 		return cmd_failed(&cmd_diff, "conversation %.*s has no call %llu; see 'spantap show'",
 		                  (int)ref->id.n, ref->id.p, (unsigned long long)ref->number);
+	cmd_viewed(&cmd_diff, st, (const uint8_t (*)[16]) & s->trace, 1);
 	return CMD_OK;
 }
 

@@ -155,6 +155,7 @@ static int write_all(struct writer *w, struct store *st)
 
 	if (r)
 		return cmd_failed(&cmd_export, "%s", store_error(st));
+	cmd_viewed(&cmd_export, st, traces ? (const uint8_t (*)[16])traces : (const uint8_t (*)[16]) & one, n);
 	begin(w);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = add_trace(w, st, traces ? traces[i] : one);

@@ -6,9 +6,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/slice.h"
 #include "cmd/cmd.h"
 #include "store/store.h"
+#include "store/views.h"
 
 static const char *place;
 
@@ -112,6 +114,12 @@ struct store *cmd_store(const struct cmd *cmd, const char *dir, struct buf *ret_
 		cmd_failed(cmd, "%s", buf_str(&error));
 	buf_release(&error);
 	return st;
+}
+
+void cmd_viewed(const struct cmd *cmd, struct store *st, const uint8_t (*traces)[16], size_t n)
+{
+	if (store_view(st, cmd->name, cmd_user(), traces, n))
+		log_warn("%s", store_error(st));
 }
 
 int cmd_output(const struct cmd *cmd, const struct buf *out)

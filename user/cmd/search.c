@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
@@ -9,6 +10,7 @@
 #include "sink/tree.h"
 #include "store/json_text.h"
 #include "store/store.h"
+#include "store/views.h"
 
 #define DEFAULT_N 20
 
@@ -129,6 +131,24 @@ static int parse(int argc, char **argv, struct search_options *o)
 	return 0;
 }
 
+/* The conversations of the hits, each once. */
+static void viewed(struct store *st, const struct store_hit *v, size_t n)
+{
+	uint8_t(*traces)[16] = xcalloc(n + 1, sizeof(*traces));
+	size_t seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < seen && memcmp(traces[k], v[i].trace, sizeof(traces[k])) != 0)
+			k++;
+		if (k == seen && seen <= VIEW_TRACES_MAX)
+			memcpy(traces[seen++], v[i].trace, sizeof(traces[k]));
+	}
+	cmd_viewed(&cmd_search, st, (const uint8_t(*)[16])traces, seen);
+	free(traces);
+}
+
 static int run(int argc, char **argv)
 {
 	struct search_options o;
@@ -145,8 +165,10 @@ static int run(int argc, char **argv)
 		r = CMD_FAILED;
 	else if (store_search(st, buf_slice(&o.query), o.n, &a, &v, &n))
 		r = cmd_failed(&cmd_search, "%s", store_error(st));
-	else
+	else {
+		viewed(st, v, n);
 		r = print(&o, v, n);
+	}
 	store_close(st);
 	buf_release(&o.query);
 	buf_release(&dir);

@@ -212,6 +212,8 @@ static int show_raw(const struct show_options *o, struct store *st)
 		r = store_call(st, trace, o->call, span);
 	if (r == 0)
 		r = sent_body(st, span, &body, &same);
+	if (r == 0)
+		cmd_viewed(&cmd_show, st, &trace, 1);
 	if (r)
 		r = cmd_failed(&cmd_show, "%s", store_error(st));
 	else if (isatty(STDOUT_FILENO)) {
@@ -243,8 +245,10 @@ static int show(const struct show_options *o, struct store *st)
 	else if (o->call && !(t.call = call_ref_find(t.spans, t.n, o->call)))
 		r = cmd_failed(&cmd_show, "the conversation has no call %llu: it has %llu",
 		               (unsigned long long)o->call, (unsigned long long)t.conversation.calls);
-	else
+	else {
+		cmd_viewed(&cmd_show, st, &trace, 1);
 		r = print(o, &t);
+	}
 	store_spans_free(t.spans, t.n);
 	arena_release(&a);
 	return r;

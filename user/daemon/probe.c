@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/audit_queue.h"
 #include "daemon/child.h"
 #include "daemon/daemon.h"
 #include "daemon/journal.h"
@@ -72,6 +73,7 @@ struct probe {
 	bool pressure_untold;
 	bool status_unsent;
 	uint64_t verdicts, verdicts_refused;
+	struct audit_queue audit;
 	struct child decode, sink;
 	struct reporters *reporters;
 	struct service *service; /* NULL: nobody to tell */
@@ -341,9 +343,12 @@ static void take_unread(struct probe *p)
 {
 	struct pollfd fd = {.fd = p->sink.sock[1], .events = POLLIN};
 
-	while (poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &p->msg) == 0)
+	while (poll(&fd, 1, 0) > 0 && msg_recv(fd.fd, &p->msg) == 0) {
 		for (size_t i = 0; i < p->msg.n_fds; i++)
 			close(p->msg.fds[i]);
+		if (p->msg.type == MSG_AUDIT)
+			audit_unread(&p->audit, p->msg.payload);
+	}
 	p->status_unsent = p->retain_unsent = true;
 }
 
@@ -636,6 +641,17 @@ static void alarm_raised(void *ctx, const char *text)
 	log_warn("%s", text);
 }
 
+/* What is done to the host is kept in the store. */
+static void on_change(void *ctx, const struct file *f, const char *why_off)
+{
+	struct probe *p = ctx;
+	struct buf json = {0};
+
+	status_library(&json, f, why_off);
+	audit_add(&p->audit, why_off ? AUDIT_DETACH : AUDIT_ATTACH, buf_slice(&json));
+	buf_release(&json);
+}
+
 /* To sink, which keeps it in the store; at most once a second, and only when it has changed. */
 static void report_status(struct probe *p)
 {
@@ -804,6 +820,8 @@ static void turn(struct probe *p, int ms)
 	report_status(p);
 	report_limits(p);
 	report_service(p);
+	if (p->sink.pid > 0 && !p->sink.done)
+		audit_send(&p->audit, p->sink.sock[0]);
 }
 
 struct last_totals {
@@ -889,6 +907,7 @@ static void tear_down(struct probe *p)
 	hold_free(p->hold);
 	discover_stop(p->discover);
 	attacher_free(p->attacher);
+	audit_release(&p->audit);
 	loader_free(p->loader);
 	for (int i = 0; i < 2; i++)
 		if (p->link[i] > 0)
@@ -953,6 +972,7 @@ static bool begin(struct probe *p, const struct capture *cap)
 		return false;
 	}
 	p->attacher = attacher_new(p->loader);
+	attacher_on_change(p->attacher, on_change, p);
 	for (const char *const *name = llm_target_names; p->llm_only && *name; name++)
 		loader_llm_name(p->loader, *name, strlen(*name));
 	p->status = status_new(alarm_raised, NULL);

@@ -455,7 +455,24 @@ static void on_watching(struct sink_process *sp)
 		sp->dirty_since = clock_boot_ns();
 }
 
-/* probe says what the status is and what to keep, and by closing its end that it is gone. */
+/* What was done to the host; an event of a batch that fails is lost with it (store.h). */
+static void on_audit(struct sink_process *sp)
+{
+	static const char *const kinds[AUDIT_KINDS] = {[AUDIT_ATTACH] = "attach", [AUDIT_DETACH] = "detach"};
+	struct slice json = sp->msg.payload;
+	struct msg_audit head;
+
+	if (json.n < sizeof(head) || !sp->store)
+		return;
+	memcpy(&head, json.p, sizeof(head));
+	json = slice_from(json, sizeof(head));
+	if (head.what >= AUDIT_KINDS || sp->retry_at || store_audit(sp->store, head.wall_ns, kinds[head.what], json))
+		return;
+	if (!sp->dirty_since)
+		sp->dirty_since = clock_boot_ns();
+}
+
+/* probe says what the status is, what to keep and what it does to the host, and by closing its end that it is gone. */
 static bool hear_probe(struct sink_process *sp)
 {
 	int err;
@@ -466,6 +483,8 @@ static bool hear_probe(struct sink_process *sp)
 			on_watching(sp);
 		} else if (sp->msg.type == MSG_RETAIN) {
 			on_retain(sp);
+		} else if (sp->msg.type == MSG_AUDIT) {
+			on_audit(sp);
 		}
 	return err == -EAGAIN;
 }

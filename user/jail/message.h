@@ -29,6 +29,7 @@ enum msg_type {
 	MSG_RETAIN,    /* probe -> sink: struct msg_retain, how long and how much to keep from now on */
 	MSG_HELD,      /* gate -> probe: struct held of hold.h, and the file that is to be executed */
 	MSG_LET_GO,    /* probe -> gate: struct let_go */
+	MSG_AUDIT,     /* probe -> sink: struct msg_audit, then a JSON object: to be kept among the audit events */
 	/* decode to sink, and back */
 	MSG_RESET,     /* a new decode: what it has half sent is void */
 	MSG_SPAN,      /* struct msg_span, then a part of an encoded span */
@@ -53,6 +54,14 @@ struct msg_status {
 struct msg_retain {
 	uint64_t age_ns, bytes; /* struct store_limits */
 };
+
+struct msg_audit {
+	uint64_t wall_ns;
+	uint32_t what; /* enum audit_what */
+	uint32_t pad;
+};
+
+enum audit_what { AUDIT_ATTACH, AUDIT_DETACH, AUDIT_KINDS };
 
 struct msg {
 	enum msg_type type;

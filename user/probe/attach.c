@@ -27,6 +27,8 @@ struct attacher {
 	int sock[2];
 	struct attach_stats stats;
 	char error[256];
+	attacher_changed changed; /* NULL: nobody is told */
+	void *changed_ctx;
 	struct msg msg;
 };
 
@@ -50,6 +52,12 @@ static void stop_inspect(struct attacher *a)
 	if (a->inspect > 0 && kill(a->inspect, SIGKILL) == 0)
 		waitpid(a->inspect, NULL, 0);
 	a->inspect = 0;
+}
+
+void attacher_on_change(struct attacher *a, attacher_changed changed, void *ctx)
+{
+	a->changed = changed;
+	a->changed_ctx = ctx;
 }
 
 void attacher_free(struct attacher *a)
@@ -316,6 +324,8 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	f->mapped = now;
 	f->pinned = !since;
 	a->stats.libraries++;
+	if (a->changed)
+		a->changed(a->changed_ctx, f, NULL);
 	if (f->attached && !(loader_caps(a->loader) & LOADER_COOKIES))
 		loader_attached_late(a->loader);
 	log_info("attached to %s (%s)%s, %s site, %.1f ms after it was mapped, within %.1f ms", f->name,
@@ -324,8 +334,10 @@ static int turn_on(struct attacher *a, struct file *f, int fd, uint64_t since)
 	return 1;
 }
 
-static void turn_off(struct attacher *a, struct file *f)
+static void turn_off(struct attacher *a, struct file *f, const char *why)
 {
+	if (a->changed)
+		a->changed(a->changed_ctx, f, why);
 	uprobe_detach(&f->links);
 	f->on = f->pinned = false;
 	a->stats.libraries--;
@@ -342,7 +354,7 @@ int attacher_file(struct attacher *a, int fd, const char *name, uint64_t since, 
 	if (f && file_is_changed(f, &st)) {
 		/* Another content: the probes would sit on other instructions. */
 		if (f->on)
-			turn_off(a, f);
+			turn_off(a, f, "the file has changed");
 		files_forget(&a->files, f);
 		f = NULL;
 	}
@@ -409,7 +421,7 @@ void attacher_retire(struct attacher *a, uint64_t before)
 
 		if (!f->on || f->pinned || f->mapped >= before)
 			continue;
-		turn_off(a, f);
+		turn_off(a, f, "no followed process maps it any more");
 		a->stats.released++;
 		log_info("released %s: no followed process maps it any more", f->name);
 	}

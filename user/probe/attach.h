@@ -22,9 +22,13 @@ struct attach_stats {
 	uint64_t unknown;   /* not looked at: too many files, or inspect did not answer */
 };
 
+/* Probes are on the file, or are taken off it: why, NULL when they are put on. */
+typedef void (*attacher_changed)(void *ctx, const struct file *f, const char *why_off);
+
 /* `l` may be NULL for inspection only. */
 struct attacher *attacher_new(struct loader *l);
-void attacher_free(struct attacher *a);
+void attacher_free(struct attacher *a); /* takes all probes off, and tells nobody */
+void attacher_on_change(struct attacher *a, attacher_changed changed, void *ctx);
 
 /*
  * A connection takes longer than this to be set up after its library was

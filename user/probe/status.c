@@ -364,6 +364,23 @@ static yyjson_mut_val *json_library(yyjson_mut_doc *d, const struct file *f)
 	return o;
 }
 
+void status_library(struct buf *out, const struct file *f, const char *why_off)
+{
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *o = json_library(d, f);
+	size_t n = 0;
+
+	yyjson_mut_obj_add_strcpy(d, o, "build_id", f->target->build_id);
+	yyjson_mut_obj_add_uint(d, o, "inode", f->ino);
+	if (why_off)
+		yyjson_mut_obj_add_str(d, o, "why_off", why_off);
+	char *text = yyjson_mut_val_write(o, 0, &n);
+	if (text)
+		buf_add(out, text, n);
+	free(text);
+	yyjson_mut_doc_free(d);
+}
+
 struct list {
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *array;

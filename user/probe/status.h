@@ -47,4 +47,8 @@ void status_free(struct status *s); /* accepts NULL */
 /* Replaces *out; false: nothing has changed since the last call. */
 bool status_compose(struct status *s, const struct status_sources *src, struct buf *out);
 
+/* A library with probes as an object of JSON, as in the status; why_off: why they are taken off, NULL: they are put on. */
+struct file;
+void status_library(struct buf *out, const struct file *f, const char *why_off);
+
 #endif

@@ -10,6 +10,7 @@
 #include "sink/summary.h"
 #include "store/json_text.h"
 #include "store/store.h"
+#include "store/views.h"
 
 #define COUNTERS_MAX 32
 
@@ -57,6 +58,8 @@ static int open_store(const struct sink_conf *conf, void **ret_state, const char
 		r = audit_conf(st, conf);
 	if (r == 0)
 		r = store_commit(st);
+	if (r == 0)
+		r = store_take_views(st);
 	if (r == 0) {
 		struct store_sink *s = xcalloc(1, sizeof(*s));
 
@@ -123,7 +126,9 @@ static int rest(void *state)
 {
 	struct store_sink *s = state;
 
-	return s ? store_retain(s->st, &s->limits, clock_wall_ns(), &s->erased) : 0;
+	int r = s ? store_take_views(s->st) : 0;
+
+	return s && r == 0 ? store_retain(s->st, &s->limits, clock_wall_ns(), &s->erased) : r;
 }
 
 static int finish(void *state, const struct sink_summary *sum)
@@ -143,7 +148,8 @@ static int finish(void *state, const struct sink_summary *sum)
 	v[n++] = (struct store_counter){"erased_conversations", s->erased.conversations, false};
 	v[n++] = (struct store_counter){"erased_spans", s->erased.spans, false};
 	v[n++] = (struct store_counter){"erased_blocks", s->erased.blocks, false};
-	return store_capture_end(s->st, clock_wall_ns(), v, n);
+	int r = store_capture_end(s->st, clock_wall_ns(), v, n), views = r ? 0 : store_take_views(s->st);
+	return r ? r : views;
 }
 
 static void close_store(void *state)

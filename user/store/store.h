@@ -5,6 +5,7 @@
  *   DIR/            0700, belongs to the user who writes it
  *   DIR/spantap.db  0600, WAL mode; a span is written once and never changed
  *   DIR/lock        held by the one writer (flock), its process id inside
+ *   DIR/views       0600, who has looked at conversations, until the next writer takes it (views.h)
  *   DIR/status.json 0600, what the writer's capture says of itself, see store_status()
  *
  * One process writes, any number read, also at the same time: a reader sees
@@ -82,10 +83,11 @@ struct store_counter {
 int store_capture_end(struct store *st, uint64_t wall_ns, const struct store_counter *v, size_t n);
 
 /*
- * Audit events, rows of the table audit_event: capture_begin, watch_begin, config,
- * loss, degraded, retention, capture_end.  Only what writes records them: a reader
- * opens the store read-only, so who has looked at a conversation is not there.
- * `detail` is a JSON object. Part of the open batch.
+ * Audit events, rows of the table audit_event: capture_begin, watch_begin, config, attach,
+ * detach, loss, degraded, retention, view, capture_end (which takes off all
+ * probes).  `detail` is a JSON object. Part of the open batch, and lost with
+ * it; "degraded" says from when to when that was so.  Who looks at
+ * conversations is noted beside the database first (views.h).
  */
 int store_audit(struct store *st, uint64_t wall_ns, const char *kind, struct slice detail);
 
