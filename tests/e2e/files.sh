@@ -143,6 +143,12 @@ if [ -x $hooks ]; then
 	exchanges 2 released
 	check released 'len(chats) == 2' 'matches_truth()'
 	[ "$(grep -c 'attached to .*/lib/libssl.so.3' "$T/released.err")" = 2 ] || fail "$(cat "$T/released.err")"
+	is "released: audit events" "attach detach attach" "$("$PY" - "$T/released.store/spantap.db" "$T/lib/libssl.so.3" <<'END'
+import json, sqlite3, sys
+events = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True).execute("SELECT kind, detail FROM audit_event ORDER BY seq")
+print(*(kind for kind, detail in events if json.loads(detail).get("path") == sys.argv[2]))
+END
+	)"
 	echo "FIGURE $(wc -l <"$T/on") breakpoints while it was mapped, none after its release"
 else
 	echo "SKIP build/spantap-hooks is not there"

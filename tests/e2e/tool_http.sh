@@ -102,6 +102,13 @@ script llm "curl -sS --cacert $CA $BASE_URL/v1/models"
 OPTS='--http llm' agent llm
 check llm "len($https) == 1" "$https[0].parent.get('process.executable.name') == 'curl'"
 
+# One that goes on: what is not looked at any more is said on the span of its program.
+script many "CA_FILE=$CA BASE_URL=$BASE_URL $PY tests/fixtures/client_steps.py get:/a@files.test get:/b@files.test sleep:300 get:/c@files.test get:/d@files.test sleep:1200"
+OPTS='--http llm' agent many
+check many "len($https) == 2" "len({s.parent.id for s in $https}) == 1" \
+	"$https[0].parent.get('spantap.process.ignored_bytes') > 150" \
+	"sum('spantap.process.ignored_bytes' in p.attrs for p in processes) == 1"
+
 # Without content: the host and the outcome, not what was asked for.
 script shape "curl -sS --cacert $CA $BASE_URL/v1/models"
 OPTS='--content shape' agent shape

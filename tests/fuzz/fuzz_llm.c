@@ -5,7 +5,10 @@
  * byte in a body is a gap.  On a WebSocket, both are messages, one a line: a
  * line of the request, then one of the response.
  */
+#include <stdlib.h>
+
 #include "llm/llm.h"
+#include "llm/http.h"
 #include "llm/mcp.h"
 
 enum {
@@ -91,6 +94,13 @@ static void feed(struct llm *l, struct exchange *x, bool request, struct slice b
 	}
 }
 
+static void on_http(void *ctx, const struct http_request *r)
+{
+	(void)ctx;
+	if (r->url.n > HTTP_URL_MAX + HTTP_FIELD_MAX + 16 || r->method.n > HTTP_METHOD_MAX)
+		abort();
+}
+
 static void message(struct llm *l, struct exchange *x, bool request, struct slice *rest)
 {
 	enum ev_dir dir = request ? EV_DIR_WRITE : EV_DIR_READ;
@@ -108,7 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct llm_events events = {.begin = on_begin, .end = on_end, .mcp = on_mcp};
+	static const struct llm_events events = {
+	    .begin = on_begin, .end = on_end, .mcp = on_mcp, .http = on_http};
 	struct http_header asks[] = {{SLICE("host"), SLICE("api.anthropic.com")},
 	                             {SLICE("content-type"), SLICE("multipart/form-data; boundary=b")},
 	                             {SLICE("upgrade"), SLICE("websocket")}};

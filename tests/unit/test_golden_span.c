@@ -14,6 +14,7 @@
  *     cgroup PATH                        user UID GID
  *   10 exit PID [CODE | signal N]
  *     cpu MS                             rss BYTES
+ *   10 left-alone PID BYTES              on connections that are ignored
  *   10 life-lost TOTAL                   10 traffic-lost PID     10 tick
  *   10 mcp PID START METHOD [TOOL]       an MCP request since START (ms) that was answered now
  *     arguments JSON                     result JSON
@@ -635,6 +636,10 @@ static void happen(struct story *st, const struct event *e)
 		end(st, e);
 	} else if (slice_eq(e->word, SLICE("clock"))) {
 		clock_map_add(&st->clock, e->ts, (int64_t)(number(&rest) * 1000 * MS));
+	} else if (slice_eq(e->word, SLICE("left-alone"))) {
+		struct ev_proc p = proc(&rest);
+
+		spans_left_alone(st->spans, &p, number(&rest), e->ts);
 	} else if (slice_eq(e->word, SLICE("life-lost"))) {
 		spans_life_lost(st->spans, number(&rest));
 	} else if (slice_eq(e->word, SLICE("traffic-lost"))) {
@@ -735,6 +740,7 @@ static const enum attr_key tree_attrs[] = {
     ATTR_CALL_KIND,      ATTR_LINK_EVIDENCE,     ATTR_LINK_CONFIDENCE, ATTR_TURN_MODEL_TIME,
     ATTR_TURN_TOOL_TIME, ATTR_TURN_WAITING_TIME, ATTR_TURN_AGENT_TIME, ATTR_TOOL_ASKED,
     ATTR_TOOL_STARTED,   ATTR_TOOL_ENDED,        ATTR_TOOL_ANSWERED,   ATTR_INCOMPLETE_REASON,
+    ATTR_PROCESS_LEFT_ALONE,
 };
 
 static bool same_id(const uint8_t a[8], const uint8_t b[8])
@@ -784,6 +790,8 @@ static void tree_attr(struct buf *out, const struct span *s, enum attr_key key)
 		return;
 	if (attr_defs[key].type == ATTR_DOUBLE)
 		buf_addf(out, " %s=%.9g", name, a->d);
+	else if (attr_defs[key].type == ATTR_INT)
+		buf_addf(out, " %s=%lld", name, (long long)a->i);
 	else
 		buf_addf(out, " %s=%.*s", name, (int)a->str.n, a->str.p);
 }

@@ -317,8 +317,14 @@ static void on_totals(struct pipeline *p, const struct ev_conn *rec)
 {
 	struct pipeline_conn *c = streams_find(p->streams, &rec->conn);
 
-	if (c)
+	if (c) {
+		uint64_t before = c->verdict.ignored[0] + c->verdict.ignored[1];
+
 		verdict_totals(p->verdicts, &c->verdict, rec);
+		uint64_t more = c->verdict.ignored[0] + c->verdict.ignored[1] - before;
+		if (more)
+			spans_left_alone(p->spans, &c->proc, more, rec->head.ts);
+	}
 	streams_conn(p->streams, rec);
 }
 

@@ -14,6 +14,9 @@
  *   HTTP/2, VERDICT_HOST_EXCHANGES        ignored for good: header compression leaves no way back
  *   exchanges of its host
  *
+ * What tools fetch (llm/http.h) is seen up to the verdict; what passes behind
+ * it is counted with the host, and said on the span of the program.
+ *
  * Never: on a connection that is older than the capture, on a host of an LLM
  * provider, on a host where any call was ever seen.  A host's first call makes
  * its ignored connections resume at their next request, whatever that is.

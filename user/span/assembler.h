@@ -203,6 +203,8 @@ void mcp_tick(struct spans *sp, uint64_t now, bool all);
 /* A copy waits for its time among what happens. */
 void http_keep(struct spans *sp, const struct http_request *r);
 void http_take(struct spans *sp, struct ev_head *record); /* its time has come */
+/* Bytes that were not looked at, of what runs in this process. */
+void http_left_alone(struct spans *sp, const struct ev_proc *proc, uint64_t bytes);
 /* The run is placed, or given up: so are the requests that were made in it. */
 void http_placed(struct spans *sp, struct run *r);
 /* The process has ended: a request of it may end later. */

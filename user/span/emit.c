@@ -429,6 +429,8 @@ void emit_run(struct spans *sp, struct run *r)
 	span_set_str(&s, ATTR_CONTAINER_ID, r->container);
 	span_set_str(&s, ATTR_K8S_POD_UID, r->pod);
 	set_status(&s, r);
+	if (r->left_alone)
+		span_set_int(&s, ATTR_PROCESS_LEFT_ALONE, (int64_t)r->left_alone);
 	emit_set_why(&s, r->why);
 	if (r->lost_exit)
 		emit_set_reason(&s, sp->finished ? "still running when the capture ended"

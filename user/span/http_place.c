@@ -96,7 +96,8 @@ static void emit_below(struct spans *sp, const struct run *run, const struct htt
 {
 	struct http_place place = {.trace = run->trace,
 	                           .parent = run->id,
-	                           .conversation = run->conversation, .process = run->process,
+	                           .conversation = run->conversation,
+	                           .process = run->process,
 	                           .why = {"lineage", run->why.confidence}};
 
 	if (run->in_tool && !run->dropped)
@@ -165,6 +166,22 @@ static struct run *run_of_gone(struct spans *sp, const struct ev_proc *id)
 	return NULL;
 }
 
+/* What runs in the process, or ran last; NULL: not known. */
+static struct run *run_of(struct spans *sp, const struct ev_proc *id)
+{
+	const struct process *p = process_find(&sp->processes, id);
+
+	return !p ? run_of_gone(sp, id) : p->run ? p->run : p->parent_run;
+}
+
+void http_left_alone(struct spans *sp, const struct ev_proc *proc, uint64_t bytes)
+{
+	struct run *run = run_of(sp, proc);
+
+	if (run)
+		run->left_alone += bytes;
+}
+
 /* ---- by what the call says ---- */
 
 /* The same address, up to a fragment, which is never sent, and the slash of an empty path. */
@@ -209,7 +226,8 @@ static void emit_in_call(struct spans *sp, struct tool *t, const struct http_req
 {
 	struct http_place place = {.trace = t->turn->trace,
 	                           .parent = t->id,
-	                           .conversation = t->turn->conversation->id, .process = t->agent,
+	                           .conversation = t->turn->conversation->id,
+	                           .process = t->agent,
 	                           .why = {"url", 0.9}};
 
 	t->requests++;
@@ -224,8 +242,8 @@ void http_take(struct spans *sp, struct ev_head *record)
 	const struct http_request *r = &rec->request;
 
 	point(rec);
-	struct process *p = process_find(&sp->processes, &r->conn.id.proc), *agent = process_agent(p);
-	struct run *run = !p ? run_of_gone(sp, &r->conn.id.proc) : p->run ? p->run : p->parent_run;
+	struct process *agent = process_agent(process_find(&sp->processes, &r->conn.id.proc));
+	struct run *run = run_of(sp, &r->conn.id.proc);
 	bool itself = agent && (!run || run->agent != agent);
 	struct tool *t = itself ? find_call(agent, r) : NULL;
 

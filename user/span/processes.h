@@ -92,6 +92,7 @@ struct run {
 	struct tool *direct; /* the open tool call right above */
 
 	struct http_list requests; /* made while it was not placed (http_place.c) */
+	uint64_t left_alone;       /* bytes on connections that were left alone */
 
 	TAILQ_ENTRY(run) held, held_all;
 	bool is_held, is_orphan;

@@ -178,6 +178,8 @@ void spans_press(struct spans *sp, bool on);
 void spans_life_lost(struct spans *sp, uint64_t total);
 /* Payload of this process was lost at `ts`: turns that it may belong to say so. */
 void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t ts);
+/* So many bytes more passed on a connection of this process that was left alone: the program's span says so. */
+void spans_left_alone(struct spans *sp, const struct ev_proc *proc, uint64_t bytes, uint64_t ts);
 /* Time passed: closes what is idle, bounded work. */
 void spans_tick(struct spans *sp, uint64_t now);
 /* The capture ends: everything open is emitted, marked incomplete where it is. */

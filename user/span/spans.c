@@ -364,6 +364,12 @@ struct traffic_loss {
 	struct ev_proc proc;
 };
 
+struct left_alone {
+	struct ev_head head;
+	struct ev_proc proc;
+	uint64_t bytes;
+};
+
 struct life_loss {
 	struct ev_head head;
 	uint64_t total;
@@ -425,6 +431,11 @@ static void take_loss(struct spans *sp, const struct traffic_loss *rec)
 	p->traffic_lost = rec->head.ts > p->traffic_lost ? rec->head.ts : p->traffic_lost;
 }
 
+static void take_left_alone(struct spans *sp, const struct left_alone *rec)
+{
+	http_left_alone(sp, &rec->proc, rec->bytes);
+}
+
 static void take_life_loss(struct spans *sp, const struct life_loss *rec)
 {
 	if (rec->total > sp->life_lost)
@@ -470,6 +481,9 @@ static void take(struct spans *sp, const struct reorder_item *item)
 		break;
 	case HAPPENS_HTTP:
 		http_take(sp, item->record);
+		break;
+	case HAPPENS_LEFT_ALONE:
+		take_left_alone(sp, (const struct left_alone *)(const void *)item->record);
 		break;
 	case HAPPENS_BEGIN:
 		take_begin(sp, item->call->user);
@@ -582,6 +596,14 @@ void spans_traffic_lost(struct spans *sp, const struct ev_proc *proc, uint64_t t
 	struct traffic_loss rec = {.head = {.size = sizeof(rec), .ts = ts}, .proc = *proc};
 
 	reorder_record(&sp->reorder, HAPPENS_LOSS, &rec.head, sizeof(rec));
+	take_ready(sp, false);
+}
+
+void spans_left_alone(struct spans *sp, const struct ev_proc *proc, uint64_t bytes, uint64_t ts)
+{
+	struct left_alone rec = {.head = {.size = sizeof(rec), .ts = ts}, .proc = *proc, .bytes = bytes};
+
+	reorder_record(&sp->reorder, HAPPENS_LEFT_ALONE, &rec.head, sizeof(rec));
 	take_ready(sp, false);
 }
 
