@@ -396,7 +396,7 @@ void attacher_warm(struct attacher *a, const char *path)
 
 int attacher_late(struct attacher *a, int fd, struct file *f, uint64_t since)
 {
-	turn_off(a, f);
+	turn_off(a, f, "its probes came late: placed anew");
 	return turn_on(a, f, fd, since);
 }
 
