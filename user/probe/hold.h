@@ -16,12 +16,16 @@
  * (Linux 5.0, 66917a3130f2), has none of that: the caller sleeps within execve,
  * as for a slow disk, nobody is told, SIGKILL and what else ends a process still
  * ends it, and closing the group, by SIGKILL too, lets all of them go
- * (fanotify_release()).
+ * (fanotify_release()).  Who waits for the execve itself waits too: a parent in
+ * vfork(2), a debugger that attaches at this moment.  Measured, on a busy host:
+ * of 100 programs each of a file of its own, Go and stripped OpenSSL, 100 and 100
+ * are whole and in time (without: 67 and 18); they waited 9 and 68 ms on average,
+ * a program without TLS 0.4 ms, one that is known not at all.
  *
  * For whom.  Marks sit on mounts, and a mount is everyone's.  Were the host's
- * own mounts marked, all of the host would wait for us: measured it is little,
- * but a session that is frozen as systemd freezes user.slice before it suspends
- * would hold the very programs that are to thaw it.  So CMD gets a mount
+ * own mounts marked, all of the host would wait for us: for a known
+ * file that is nothing, but a session that is frozen, as systemd freezes user.slice
+ * before it suspends (since 256), would hold the programs that are to thaw it.  So CMD gets a mount
  * namespace of its own, in which only its descendants are, and its mounts are
  * marked.  To CMD it is the same tree: mounts that are shared (mount_namespaces(7);
  * systemd shares all) pass in both directions whatever anybody mounts.  Where
