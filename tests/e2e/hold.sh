@@ -143,6 +143,10 @@ kill -KILL "$(gate)"
 goes_on gate_killed 2.5
 wait $probe || fail "gate_killed: $(cat "$T/gate_killed.err")"
 grep -q 'the gate has ended' "$T/gate_killed.err" || fail "nobody said that the gate has ended"
+slow gate_stopped 1500
+kill -STOP "$(gate)"
+goes_on gate_stopped 3.5
+wait $probe || fail "gate_stopped: $(cat "$T/gate_stopped.err")"
 
 # A shell with job control does not believe that its job was stopped.
 cp "$T/slow.program" "$T/job.slow"

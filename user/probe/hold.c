@@ -313,8 +313,14 @@ void hold_work(struct hold *h)
 
 bool hold_reap(struct hold *h)
 {
-	if (!h || h->gate <= 0 || waitpid(h->gate, NULL, WNOHANG) != h->gate)
+	int status;
+
+	if (!h || h->gate <= 0 || waitpid(h->gate, &status, WNOHANG | WUNTRACED) != h->gate)
 		return false;
+	if (WIFSTOPPED(status)) {
+		kill(h->gate, SIGKILL); /* CAP_KILL */
+		return false;
+	}
 	h->gate = 0;
 	return true;
 }

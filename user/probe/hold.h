@@ -89,7 +89,8 @@ bool hold_mark(struct hold *h, pid_t pid);
 int hold_fd(const struct hold *h);
 /* Looks into what waits, and lets it go. */
 void hold_work(struct hold *h);
-/* True: the gate has just ended, by itself or by others. */
+/* True: the gate has just ended, by itself or by others. One that somebody has stopped is ended: nobody waits
+ * for it. */
 bool hold_reap(struct hold *h);
 /* Lets go of all; accepts NULL. */
 void hold_free(struct hold *h);
