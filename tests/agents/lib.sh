@@ -13,9 +13,11 @@ if [ -z "${AGENT_NETWORK:-}" ]; then
 fi
 ip link set lo up
 # Names: to the file first, as everywhere, then to a server that knows one answer.
-echo nameserver 127.0.0.1 >"/tmp/spantap-resolv.$$"
-mount --bind "/tmp/spantap-resolv.$$" "$(realpath /etc/resolv.conf)"
-rm "/tmp/spantap-resolv.$$"
+resolv=$(mktemp)
+echo nameserver 127.0.0.1 >"$resolv"
+chmod 644 "$resolv"
+mount --bind "$resolv" "$(realpath /etc/resolv.conf)"
+rm "$resolv"
 
 . "$(dirname "$0")/../e2e/lib.sh"
 [ -z "$(ip -o route show table main)" ] || fail "this network leads somewhere"
