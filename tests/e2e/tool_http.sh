@@ -109,6 +109,38 @@ check many "len($https) == 2" "len({s.parent.id for s in $https}) == 1" \
 	"$https[0].parent.get('spantap.process.ignored_bytes') > 150" \
 	"sum('spantap.process.ignored_bytes' in p.attrs for p in processes) == 1"
 
+# A tool inside the agent: the URL that it is given tells. Its redirections and the agent's own requests are not known to be its.
+cat >"$T/fetcher.py" <<'END'
+import json, ssl, sys, urllib.request
+base, script, context = sys.argv[1], sys.argv[2], ssl.create_default_context(cafile=sys.argv[3])
+messages = [{"role": "user", "content": "[[script:%s]]" % script}]
+tools = [{"type": "function", "function": {"name": "web_fetch", "parameters": {"type": "object", "properties": {"url": {"type": "string"}}}}}]
+def get(url):
+    return urllib.request.urlopen(url, context=context).read().decode()
+while True:
+    body = json.dumps({"model": "gpt-4o-mini", "messages": messages, "tools": tools}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer sk-test-0000000000000000"}
+    request = urllib.request.Request(base + "/v1/chat/completions", body, headers)
+    message = json.load(urllib.request.urlopen(request, context=context))["choices"][0]["message"]
+    messages.append(message)
+    if not message.get("tool_calls"):
+        break
+    for call in message["tool_calls"]:
+        get(base + "/v1/models?telemetry")
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": get(json.loads(call["function"]["arguments"])["url"])})
+END
+"$PY" - "$T/fetch.json" "$BASE_URL" <<'END'
+import json, sys
+calls = [{"name": "web_fetch", "arguments": {"url": sys.argv[2] + "/v1/models" + q}} for q in ("?one", "?two#part")]
+json.dump({"replies": [{"tool_calls": calls}, {"text": "Done."}]}, open(sys.argv[1], "w"))
+END
+traced fetch "$PY" "$T/fetcher.py" "$BASE_URL" "$T/fetch.json" "$CA"
+is "fetch: exit code" 0 "$STATUS"
+check fetch 'all_complete()' 'len(tools) == 2' "len($https) == 2" \
+	"all(s.parent in tools and s.get('spantap.link.evidence') == 'url' for s in $https)" \
+	"all(json.loads(s.parent.get('gen_ai.tool.call.arguments'))['url'].split('#')[0] == s.get('url.full') for s in $https)" \
+	"all('spantap.tool.started' in t.attrs for t in tools)"
+
 # Without content: the host and the outcome, not what was asked for.
 script shape "curl -sS --cacert $CA $BASE_URL/v1/models"
 OPTS='--content shape' agent shape
