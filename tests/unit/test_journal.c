@@ -81,6 +81,7 @@ static void a_full_journal_refuses_and_loses_nothing(void **state)
 	assert_false(add(j, in, 50000)); /* the first is still in work */
 	take(j, out++, 50000);
 	assert_true(add(j, in, 50000));
+	assert_int_equal(journal_oldest(j), 1);
 	in++;
 	while (out < in) {
 		take(j, out, 50000);

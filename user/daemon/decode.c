@@ -47,6 +47,7 @@ struct decoder_process {
 	struct buf copy; /* of a span that a rule lowers */
 	struct pipeline *pipeline;
 	struct recording recording;
+	uint64_t known_until; /* ns since the epoch, see on_known() */
 	uint64_t end_ts; /* of EV_MARK_END; 0: not seen */
 	uint64_t last_ts;
 	bool link_broken;
@@ -339,11 +340,23 @@ static void flush(struct decoder_process *d)
 	}
 }
 
+/*
+ * What a predecessor of this capture learned from records that are gone through
+ * again is learned again: it would find its own calls, and take them for earlier ones.
+ */
 static void on_known(void *ctx, const struct head_record *h)
 {
 	struct decoder_process *d = ctx;
 
-	pipeline_head(d->pipeline, h);
+	if (h->last_wall < d->known_until)
+		pipeline_head(d->pipeline, h);
+}
+
+static uint64_t known_until(const struct decoder_process *d)
+{
+	uint64_t oldest = d->conf.generation ? journal_oldest(d->journal) : 0;
+
+	return oldest ? clock_wall_ns() - (clock_boot_ns() - oldest) : UINT64_MAX;
 }
 
 int decode_main(void)
@@ -362,6 +375,7 @@ int decode_main(void)
 	if (err)
 		fail("cannot read what is known of conversations", -err);
 	d.pipeline = pipeline_new(d.conf.instance, d.conf.content, d.conf.redact, d.link_key, &span_events, &d);
+	d.known_until = known_until(&d);
 	kept_heads_read(d.heads_fd, on_known, &d);
 	close(d.heads_fd);
 	if (d.conf.join_traces)

@@ -137,6 +137,18 @@ bool journal_empty(const struct journal *j)
 	       atomic_load_explicit(&j->s->head, memory_order_acquire);
 }
 
+static const struct ev_head *record_at(const struct journal *j, uint64_t pos)
+{
+	return (const struct ev_head *)(const void *)(j->data + pos % j->size + sizeof(entry_t));
+}
+
+uint64_t journal_oldest(const struct journal *j)
+{
+	uint64_t tail = atomic_load_explicit(&j->s->tail, memory_order_acquire);
+
+	return tail < atomic_load_explicit(&j->s->head, memory_order_acquire) ? record_at(j, skip_end(j, tail))->ts : 0;
+}
+
 const struct ev_head *journal_next(struct journal *j, bool *ret_poison)
 {
 	uint64_t pos = atomic_load_explicit(&j->s->next, memory_order_relaxed);
@@ -154,7 +166,7 @@ const struct ev_head *journal_next(struct journal *j, bool *ret_poison)
 	for (uint64_t i = 0; i < j->s->n_poison; i++)
 		*ret_poison |= j->s->poison[i] == pos;
 	atomic_store_explicit(&j->s->work, pos + 1, memory_order_release);
-	return (const struct ev_head *)(const void *)(j->data + pos % j->size + sizeof(entry_t));
+	return record_at(j, pos);
 }
 
 bool journal_unrecorded(struct journal *j)
