@@ -189,8 +189,11 @@ void rules_free(struct rules *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < LEVELS; i++)
+	for (size_t i = 0; i < LEVELS; i++) {
+		if (r->levels[i])
+			content_release(r->levels[i]);
 		free(r->levels[i]);
+	}
 	map_release(&r->lowered);
 	map_release(&r->before);
 	arena_release(&r->arena);
