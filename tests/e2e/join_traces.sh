@@ -20,7 +20,7 @@ is "joined: exit code" 0 "$STATUS"
 check joined 'matches_truth()' 'all_complete()' 'len(turns) == 1 and len(chats) == 2 and len(tools) == 1 and len(processes) >= 3' \
 	"(turns[0].trace, turns[0].parent_id) == ('$TRACE', '$SPAN')" \
 	"all(s.trace == '$TRACE' for s in turns + chats + tools + processes)" \
-	"[s.trace for s in spans if 'http.request.method' in s.attrs] == (['$TRACE'] if '$(command -v curl)' else [])" \
+	"[s.trace for s in spans if 'http.request.method' in s.attrs and 'gen_ai.operation.name' not in s.attrs] == (['$TRACE'] if '$(command -v curl)' else [])" \
 	"all(s in turns[0].descendants() for s in chats + tools + processes)" \
 	"turns[0].get('spantap.link.evidence') == 'traceparent' and turns[0].get('spantap.link.confidence') == 1" \
 	"conversations[0].trace != '$TRACE' and [(l['traceId'], l['spanId']) for l in turns[0].raw['links']] == [(conversations[0].trace, conversations[0].id)]" \

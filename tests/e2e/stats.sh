@@ -14,10 +14,14 @@ for words in one two; do
 done
 spantap stats >"$T/block"
 grep -q '^calls  *8$' "$T/block" || fail "stats: $(cat "$T/block")"
-is "columns of stats --tsv" 33 "$(spantap stats --tsv | awk -F'\t' '{print NF}')"
+is "columns of stats --tsv" 36 "$(spantap stats --tsv | awk -F'\t' '{print NF}')"
 is "calls, failed, turns, tools, failed" "total  8 0 2 6 0" "$(spantap stats --tsv | cut -f1-7 | tr '\t' ' ')"
 is "stats --by tool" "tool read_file 2,tool shell 4,total  6" \
 	"$(spantap stats --by tool --tsv | cut -f1,2,6 | tr '\t' ' ' | sort | paste -sd,)"
+for by in day model agent; do
+	is "cost by $by, as spantap cost says" "$(spantap cost --by $by --tsv | cut -f1,2,3,4,6)" "$(spantap stats --by $by --tsv | cut -f1,2,34,35,36)"
+done
+spantap stats | grep -q '^US\$, list  *0\.0005$' || fail "stats: $(spantap stats)"
 is "conversations" 3 "$(spantap stats --by conversation --tsv | wc -l)"
 is "widest line" ok "$(spantap stats --by model | "$PY" -c 'import sys
 print(max([len(l.rstrip("\n")) for l in sys.stdin]) <= 80 and "ok")')"

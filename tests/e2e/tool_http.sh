@@ -46,7 +46,7 @@ END
 	is "$1: exit code" 0 "$STATUS"
 	grep -q 'nothing lost' "$T/$1.tree" || fail "$1: $(cat "$T/$1.tree")"
 }
-https='[s for s in spans if "http.request.method" in s.attrs]'
+https='[s for s in spans if "http.request.method" in s.attrs and "gen_ai.operation.name" not in s.attrs]'
 
 commands=("curl -sS --http1.1 --cacert $CA '$BASE_URL/v1/models?api_key=$KEY&limit=7' -H 'Authorization: Bearer $KEY'"
 	"curl -sS --cacert $CA -d '{\"note\": \"to be seen by nobody\"}' $BASE_URL/nowhere | wc -c; true"

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "cmd/figure_price.h"
 #include "cmd/group.h"
 #include "cmd/json.h"
 #include "cmd/progress.h"
@@ -49,6 +50,8 @@ struct stats {
 		int64_t sum;
 		uint64_t calls; /* that said how many */
 	} tokens[TOKENS_KINDS];
+	double cost;             /* US dollars by list price */
+	uint64_t billed, priced; /* calls that cost something, of these with a known price */
 };
 
 /* Adding up */
@@ -103,11 +106,14 @@ static void add_call(struct stats *s, const struct store_figure *f)
 	add_tokens(s, TOKENS_REASONING, f->usage.reasoning);
 }
 
-static void add(struct stats *s, const struct store_figure *f)
+static void add(struct stats *s, const struct store_figure *f, const struct price *price)
 {
 	s->group.spans++;
 	if (f->kind == SPAN_CHAT) {
 		add_call(s, f);
+		s->billed += figure_billed(f);
+		s->priced += price != NULL;
+		s->cost += price ? price->total : 0;
 	} else if (f->kind == SPAN_TURN) {
 		s->turns++;
 	} else {
@@ -121,6 +127,7 @@ struct reader {
 	enum group_by by;
 	struct groups groups;
 	struct stats total;
+	struct figure_prices prices;
 	struct buf name;
 	struct progress progress;
 };
@@ -128,14 +135,17 @@ struct reader {
 static void each(void *ctx, const struct store_figure *f)
 {
 	struct reader *r = ctx;
+	struct price p;
 
 	progress_step(&r->progress);
 	buf_clear(&r->name);
 	if (!group_of(&r->name, r->by, f))
 		return;
-	add(&r->total, f);
+	const struct price *price =
+	    figure_billed(f) && figure_price(&r->prices, f, &p) == PRICE_KNOWN ? &p : NULL;
+	add(&r->total, f, price);
 	if (r->by != GROUP_ALL)
-		add(groups_get(&r->groups, buf_slice(&r->name)), f);
+		add(groups_get(&r->groups, buf_slice(&r->name)), f, price);
 }
 
 /* For people: everything in one block */
@@ -187,6 +197,28 @@ static void add_count_line(struct buf *out, const char *what, uint64_t n, uint64
 	buf_addc(out, '\n');
 }
 
+/* "1.19", "0.0042+": not all of the calls have a price; "?": none has. */
+static void add_cost(struct buf *b, const struct stats *s)
+{
+	if (!s->priced)
+		buf_addc(b, s->billed || !s->calls ? '?' : '0');
+	else
+		buf_addf(b, s->cost < 0.01 ? "%.4f%s" : "%.2f%s", s->cost, s->priced < s->billed ? "+" : "");
+}
+
+static void add_cost_line(struct buf *out, const struct stats *s)
+{
+	struct buf cost = {0};
+
+	add_cost(&cost, s);
+	buf_addf(out, "%-14s%8s", "US$, list", buf_str(&cost));
+	if (s->priced < s->billed)
+		buf_addf(out, "  %llu of %llu calls have no price, see 'spantap cost'",
+			 (unsigned long long)(s->billed - s->priced), (unsigned long long)s->billed);
+	buf_addc(out, '\n');
+	buf_release(&cost);
+}
+
 static void add_block(struct buf *out, struct stats *s)
 {
 	static const char *const times[TIMES] = {"call", "first token", "between chunks", "tool"};
@@ -204,6 +236,7 @@ static void add_block(struct buf *out, struct stats *s)
 	buf_addc(out, '\n');
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		add_token_line(out, s, order[i], tokens[order[i]]);
+	add_cost_line(out, s);
 }
 
 /* For people: a line a group, 80 columns */
@@ -218,6 +251,7 @@ enum column {
 	COL_FIRST,
 	COL_CHUNK,
 	COL_TOKENS,
+	COL_COST,
 	COLS
 };
 
@@ -225,9 +259,10 @@ static const struct {
 	const char *heading, *tool_heading; /* NULL: not in a table of tools */
 	size_t width;
 } table[COLS] = {
-    [COL_GROUP] = {NULL, NULL, 20},   [COL_N] = {"CALLS", "TOOLS", 5},  [COL_ERRORS] = {"ERR", "ERR", 6},
-    [COL_P50] = {"P50", "P50", 6},    [COL_P95] = {"P95", "P95", 6},    [COL_P99] = {"P99", "P99", 6},
-    [COL_FIRST] = {"FIRST", NULL, 6}, [COL_CHUNK] = {"CHUNK", NULL, 6}, [COL_TOKENS] = {"TOKENS", NULL, 10},
+    [COL_GROUP] = {NULL, NULL, 20},     [COL_N] = {"CALLS", "TOOLS", 5},  [COL_ERRORS] = {"ERR", "ERR", 5},
+    [COL_P50] = {"P50", "P50", 5},      [COL_P95] = {"P95", "P95", 5},    [COL_P99] = {"P99", "P99", 5},
+    [COL_FIRST] = {"FIRST", NULL, 5},   [COL_CHUNK] = {"CHUNK", NULL, 5}, [COL_TOKENS] = {"TOKENS", NULL, 10},
+    [COL_COST] = {"US$", NULL, 6},
 };
 
 static void add_sum(struct buf *b, const struct stats *s, enum tokens kind)
@@ -256,6 +291,9 @@ static void add_cell(struct buf *b, int column, struct stats *s, bool tools)
 		break;
 	case COL_CHUNK:
 		table_latency(b, percentile(&s->times[TIME_CHUNK_GAP], 50));
+		break;
+	case COL_COST:
+		add_cost(b, s);
 		break;
 	default:
 		add_sum(b, s, TOKENS_INPUT);
@@ -329,6 +367,9 @@ static void add_tsv(struct buf *out, enum group_by by, struct slice name, struct
 		if (s->tokens[k].calls)
 			buf_addf(out, "%lld", (long long)s->tokens[k].sum);
 	}
+	buf_addf(out, "\t%llu\t%llu\t", (unsigned long long)s->billed, (unsigned long long)s->priced);
+	if (s->priced)
+		buf_addf(out, "%.9f", s->cost);
 	buf_addc(out, '\n');
 }
 
@@ -377,6 +418,8 @@ static yyjson_mut_val *json_stats(yyjson_mut_doc *d, struct slice name, struct s
 		yyjson_mut_obj_add(o, yyjson_mut_strcpy(d, key),
 		                   yyjson_mut_uint(d, s->calls - s->tokens[k].calls));
 	}
+	yyjson_mut_obj_add_val(d, o, "cost_usd", s->priced ? yyjson_mut_real(d, s->cost) : yyjson_mut_null(d));
+	yyjson_mut_obj_add_uint(d, o, "calls_without_price", s->billed - s->priced);
 	return o;
 }
 
@@ -442,6 +485,7 @@ static int run(int argc, char **argv)
 		release((struct stats *)r.groups.v[i]);
 	release(&r.total);
 	groups_release(&r.groups);
+	figure_prices_release(&r.prices);
 	buf_release(&r.name);
 	buf_release(&dir);
 	store_close(st);
@@ -450,11 +494,11 @@ static int run(int argc, char **argv)
 
 const struct cmd cmd_stats = {
     .name = "stats",
-    .summary = "how long calls and tools take, how many fail, tokens",
+    .summary = "how long calls and tools take, how many fail, tokens, cost",
     .usage = "usage: spantap stats [--by WHAT] [--since T] [--until T] [--store DIR] [--json | --tsv]\n"
              "\n"
-             "How long calls and tools take (percentiles), how many fail, and how many tokens they\n"
-             "used, in all or by day, model, agent, host, conversation or tool.\n"
+             "How long calls and tools take (percentiles), how many fail, how many tokens they used\n"
+             "and what that costs by list price, in all or by day, model, agent, host, conversation or tool.\n"
              "\n"
              "  --by WHAT    day, model, agent, host, conversation or tool\n" GROUP_USAGE
              "  --json       an object: by, groups (array), total; what is not known is null\n"
@@ -463,6 +507,7 @@ const struct cmd cmd_stats = {
              "               duration, first token, chunk gap and tool duration each: how many are\n"
              "               known, p50, p95, p99 (ns); of input, output, cached input, input\n"
              "               written to the cache and reasoning each: how many calls said, tokens;\n"
+             "               calls that are paid for, of these with a known price, US dollars;\n"
              "               what is not known is empty\n"
              "\n"
              "FIRST (median) is the time from the request to the first chunk of a streamed answer;\n"
