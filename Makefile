@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make            build/spantap                 make demo      run the main job on a small agent (root)
-# make check      the test tiers TIERS (fast)   make bench     what capture costs, as ratios
+# make check      the test tiers TIERS          make bench     what capture costs, as ratios
 # make corpus     recorded traffic of real providers, with more holes
 # make fuzz       each fuzzer for FUZZ_SECONDS  make install   into $(DESTDIR)$(PREFIX)
 #
@@ -17,7 +17,7 @@ SYSROOT      ?=
 CLANG        ?= clang
 BPFTOOL      ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 FUZZ_SECONDS ?= 60
-TIERS        ?= fast
+TIERS        ?= fast service
 B            := build
 ARCH         := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
 TRIPLET      := $(or $(CROSS),$(shell uname -m)-linux-gnu)

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # What the store keeps of a capture itself: its beginning and end, its configuration, which probes were put where and
 # taken off, and who has looked at conversations, also while a capture writes.

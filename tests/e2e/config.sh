@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # The configuration file of record: every error is told with file, line and key; the command line wins over it; a file
 # that others may change, or read although it holds keys, is refused; what it says is what is recorded.

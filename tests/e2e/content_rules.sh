@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Rules say how much is kept of what goes to a host, or is of a model: what they withhold is in no file, neither of the
 # call nor of its tools and their processes; what they do not match is kept, and what is withheld is marked.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # tools/deploy is held against the program: options, paths, capabilities, ports. The unit is one that systemd reads, and
 # spantap records with no more than the rights that it leaves. A changed file is read again as kubernetes.yaml says.

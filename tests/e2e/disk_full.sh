@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # The disk of the store is full for a while: CMD is not disturbed, spantap says
 # so once and in its status, and when there is room again nothing is missing.

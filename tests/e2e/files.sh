@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Files as they come: a program deleted after its start, a library loaded two
 # seconds later, replaced while it is in use, in another mount and pid namespace,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Programs with TLS linked in that nobody has seen before, each executed from a file of its own: they wait in
 # execve(2) until they have their probes, and not one byte is missed. Nobody notices: no waitpid() of the parent

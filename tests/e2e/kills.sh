@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # SIGKILL to each process of a recording in turn, then to all of them at once, while a client makes calls and the
 # spans are exported. The client notices nothing; every call that ended while a recording was there is stored, only

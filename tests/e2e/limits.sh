@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # --sample, --max-cpu and --max-memory: conversations are kept whole or not at
 # all, those with an error always; what is left out is counted, and the numbers

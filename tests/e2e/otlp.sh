@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Export over HTTP: both encodings give the same spans, and through every way to fail each span arrives.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Where spans come from: the variables of OpenTelemetry name the resource; a process in a pod's cgroup has the resource
 # of its container and pod, with the names that the kubelet's directories have, in JSON and in protobuf.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # When spantap itself is killed, the traced program goes on as if it had never
 # been there: its instructions are the original ones again, the other processes

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # SIGHUP while calls are made all the time: rules, endpoints, their headers and retention change, a faulty file changes
 # nothing, what cannot change is named; every call is stored once, and exported. The service manager hears of all of it.

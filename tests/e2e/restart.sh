@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # Spantap is started again in the middle of a conversation: it stays one, and its turns count on. The same first words
 # in another process are another conversation, also after the restart.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# tier: service
 #
 # A writer that stands still for 12 s (a slow disk) costs nothing: the spans
 # wait in decode. A writer that is killed is started again and gets what it had
