@@ -92,7 +92,7 @@ wrong() { # WORDS OPTION...
 wrong 'no percentage' --sample 101
 wrong 'no percentage' --sample x
 wrong 'no percentage' --max-cpu 0
-wrong 'at least 256 M' --max-memory 10M
+wrong 'at least 512 M' --max-memory 10M
 wrong 'no number of seconds' --sample-slow -1 --sample 5
 wrong '--sample-slow says' --sample-slow 5
 wrong '--join-traces' --join-traces --sample 5

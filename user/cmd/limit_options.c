@@ -40,8 +40,8 @@ bool limit_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_co
 		if (!size_read(optarg, &o->budget.memory) || o->budget.memory < BUDGET_MEMORY_MIN)
 			*ret_code = cmd_usage_error(
 			    cmd,
-			    "--max-memory: '%s' is no number of bytes of at least %llu M: spantap's queue "
-			    "alone has half of that",
+			    "--max-memory: '%s' is no number of bytes of at least %llu M: spantap's queue and what it "
+			    "remembers have half of that",
 			    optarg, BUDGET_MEMORY_MIN >> 20);
 		return *ret_code == 0;
 	case OPT_SAMPLE:

@@ -28,7 +28,7 @@
 #define BUDGET_DOWN_NS 30000000000ull
 #define BUDGET_DOWN    0.7
 
-#define BUDGET_MEMORY_MIN (256ull << 20) /* the journal alone has 128 MiB, tables and code come on top */
+#define BUDGET_MEMORY_MIN (512ull << 20) /* the journal has 128 MiB, as much what requests repeat, the rest is other tables */
 
 #define BUDGET_PROCESSES 16
 
