@@ -38,7 +38,7 @@ build_packages=(
 )
 test_packages=(
     libcmocka-dev clang-format curl python3-requests python3-httpx python3-h2 python3-websockets python3-opentelemetry-proto
-    python3-brotli python3-zstandard python3-jsonschema python3-yaml
+    python3-brotli python3-zstandard python3-jsonschema python3-yaml python3-prometheus-client
     sqlite3 procps util-linux iproute2 debootstrap
     golang-go hey wget gnutls-bin python3-pycurl libnss3-tools libmbedtls-dev libwolfssl-dev botan
 )
@@ -284,6 +284,23 @@ ensure_debian_node() {
     chmod +x "$dir/node"
 }
 
+# promtool alone: the package would start a server, and brings 100 MB.
+ensure_promtool() {
+    [ ! -x "$SPANTAP_CACHE/promtool/promtool" ] && ! command -v promtool >/dev/null || return 0
+    [ "$(id -u)" -eq 0 ] || die 3 "missing: promtool; run this as root to fetch it"
+    [ -n "$updated" ] || apt_update
+    local dir=$SPANTAP_CACHE/promtool
+    say "unpacking promtool in $dir"
+    rm -rf "$dir" && mkdir -p "$dir/deb"
+    if (cd "$dir/deb" && apt-get download -o APT::Sandbox::User=root prometheus) >"$apt_log" 2>&1 &&
+        dpkg-deb --fsys-tarfile "$dir"/deb/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$dir/new"; then
+        chmod +x "$dir/new" && mv "$dir/new" "$dir/promtool"
+    else
+        warn "promtool could not be fetched; the test of metrics goes on without it: $(tail -n 1 "$apt_log")"
+    fi
+    rm -rf "$dir/deb" "$dir/new"
+}
+
 check_fixtures() {
     read_fixtures
     local ssl='process.exit(require("fs").readFileSync("/proc/self/maps", "utf8").includes("libssl.so.3") ? 0 : 1)'
@@ -318,6 +335,7 @@ if [ -n "$tests" ]; then
     ensure_npm_clients
     read_fixtures
     ensure_debian_node
+    ensure_promtool
     check_fixtures
 fi
 [ -z "$agents" ] || ensure_npm_agents

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/budget.h"
+#include "probe/procfs.h"
 
 #define S 1000000000ull
 
@@ -74,7 +75,7 @@ static void test_look(void **state)
 {
 	size_t size = 64 << 20;
 	struct budget b = {.cpu = 0.001, .memory = 1};
-	uint64_t cpu, anon, shared, first;
+	struct procfs_usage first, u;
 	int ready[2];
 	char c;
 	(void)state;
@@ -91,15 +92,16 @@ static void test_look(void **state)
 			;
 	}
 	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_true(budget_read(pid, &first, &anon, &shared));
-	assert_in_range(anon, size, size * 8); /* the sanitizer has some of its own */
-	for (unsigned i = 0; i < 1000; i++) {  /* until it has been given a processor */
+	assert_int_equal(procfs_usage(pid, &first), 0);
+	assert_in_range(first.anon, size, size * 8); /* the sanitizer has some of its own */
+	for (unsigned i = 0; i < 1000; i++) {        /* until it has been given a processor */
 		usleep(10000);
-		assert_true(budget_read(pid, &cpu, &anon, &shared));
-		if (cpu >= first + S / 10)
+		assert_int_equal(procfs_usage(pid, &u), 0);
+		if (u.cpu >= first.cpu + S / 10)
 			break;
 	}
-	assert_true(cpu >= first + S / 10);
+	assert_true(u.cpu >= first.cpu + S / 10 && u.start == first.start);
+	assert_true(first.resident >= first.anon + first.shared);
 	assert_false(budget_look(&b, S, &pid, 1));
 	assert_true(b.cpu_used < 0); /* since when is not known */
 	assert_in_range(b.memory_used, size, size * 8);
@@ -107,7 +109,7 @@ static void test_look(void **state)
 	assert_true(b.cpu_used >= 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	assert_false(budget_read(pid, &cpu, &anon, &shared));
+	assert_true(procfs_usage(pid, &u) < 0);
 	budget_look(&b, 3 * S, &pid, 1);
 	assert_int_equal(b.memory_used, 0);
 }

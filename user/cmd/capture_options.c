@@ -35,6 +35,10 @@ bool capture_option(const struct cmd *cmd, int opt, struct capture *cap, int *re
 	case 'D':
 	case 'Z':
 		return retention(cmd, opt, &cap->out.sink, ret_code);
+	case METRICS_OPTION_LISTEN:
+	case METRICS_OPTION_ALERT:
+	case METRICS_OPTION_WEBHOOK:
+		return metrics_option(cmd, opt, &cap->out, ret_code);
 	default:
 		return limit_option(cmd, opt, &cap->out, ret_code) ||
 		       (*ret_code == 0 && outputs_option(cmd, opt, &cap->out, ret_code));
@@ -48,5 +52,7 @@ int capture_options_check(const struct cmd *cmd, const struct capture *cap)
 		    cmd, "--record keeps raw traffic with its secrets: it needs --content full");
 	if (cap->out.record_file && cap->out.rules.n)
 		return cmd_usage_error(cmd, "--record keeps raw traffic, --rule would not apply to it");
-	return limit_options_check(cmd, &cap->out);
+
+	int code = limit_options_check(cmd, &cap->out);
+	return code ? code : metrics_options_check(cmd, &cap->out);
 }

@@ -4,15 +4,16 @@
 #define SPANTAP_CAPTURE_OPTIONS_H
 
 #include "cmd/limit_options.h"
+#include "cmd/metrics_options.h"
 #include "cmd/outputs.h"
 
 #define CAPTURE_OPTIONS                                                                                              \
 	OUTPUT_OPTIONS, {"record", required_argument, NULL, 'r'}, {"http", required_argument, NULL, 'H'},            \
 	    {"no-uretprobe", no_argument, NULL, 'R'}, {"retain-days", required_argument, NULL, 'D'},               \
-	    {"retain-size", required_argument, NULL, 'Z'}, LIMIT_OPTIONS
+	    {"retain-size", required_argument, NULL, 'Z'}, LIMIT_OPTIONS, METRICS_OPTIONS
 
 #define CAPTURE_USAGE                                                                                                \
-	OUTPUT_USAGE "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"        \
+	OUTPUT_USAGE METRICS_USAGE "  --record FILE         raw events for 'spantap replay'; holds secrets, so only with\n"        \
 		     "                        --content full; FILE must not exist\n"                                 \
 		     "  --http all|llm        llm: connections on which no LLM is called are ignored, their\n"       \
 		     "                        bytes only counted (default: all for run, llm for record)\n"           \

@@ -28,19 +28,9 @@ static const struct price_model *model_of(struct figure_prices *prices, const st
 	return m ? m : look_up(prices, f->provider, f->request_model);
 }
 
-static bool usual_tier(struct slice tier)
-{
-	static const char *const usual[] = {"default", "standard", "auto", "on_demand"};
-
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (slice_caseeq(tier, slice_str(usual[i])))
-			return true;
-	return tier.n == 0;
-}
-
 int figure_price(struct figure_prices *prices, const struct store_figure *f, struct price *ret)
 {
-	if (!usual_tier(f->service_tier))
+	if (!price_usual_tier(f->service_tier))
 		return WHY_TIER;
 	enum price_state s = price_calc(model_of(prices, f), f->start_wall, &f->usage, ret);
 	return f->failed && s != PRICE_KNOWN && f->usage.input < 0 ? WHY_FAILED : (int)s;

@@ -6,9 +6,11 @@
 
 #include "base/conf.h"
 #include "cmd/otlp_options.h"
+#include "daemon/metrics_exporter.h"
 
 #define TIMEOUT_MS 10000 /* the default of the specification */
 #define TRACES     "/v1/traces"
+#define METRICS_PATH "/v1/metrics"
 #define HEADERS_BYTES_MAX (32 << 10) /* of one endpoint: they travel in one message */
 
 static const struct otlp_endpoint unset = {.encoding = OTLP_PROTOBUF, .profile = OTLP_COMMON, .gzip = true,
@@ -34,16 +36,16 @@ static const char *kept(struct outputs *o, struct buf *text)
 	return s;
 }
 
-/* With the path of traces, unless it ends in it. */
-static const char *whole_url(struct outputs *o, const char *url)
+/* With the path of the signal, unless it ends in it. */
+static const char *whole_url(struct outputs *o, const char *url, const char *path)
 {
 	struct buf b = {0};
 
 	buf_adds(&b, url);
 	while (b.n && b.p[b.n - 1] == '/')
 		b.n--;
-	if (!slice_ends(buf_slice(&b), SLICE(TRACES)))
-		buf_adds(&b, TRACES);
+	if (!slice_ends(buf_slice(&b), slice_str(path)))
+		buf_adds(&b, path);
 	return kept(o, &b);
 }
 
@@ -196,7 +198,7 @@ bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_cod
 
 	switch (opt) {
 	case OTLP_OPTION_URL:
-		*ret_code = add_endpoint(cmd, o, whole_url(o, optarg));
+		*ret_code = add_endpoint(cmd, o, whole_url(o, optarg, TRACES));
 		break;
 	case OTLP_OPTION_HEADER:
 		*ret_code = set_header(cmd, o, e, optarg);
@@ -225,22 +227,25 @@ bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_cod
 	case OTLP_OPTION_HEADERS_FILE:
 		*ret_code = read_headers(cmd, o, e, optarg);
 		break;
+	case OTLP_OPTION_METRICS:
+		o->metrics_endpoint.url = optarg;
+		break;
 	default:
 		return false;
 	}
 	return *ret_code == 0;
 }
 
-/* OTEL_EXPORTER_OTLP_TRACES_`name`, else OTEL_EXPORTER_OTLP_`name`; NULL: neither says anything. */
-static const char *variable(const char *name, bool *ret_traces)
+/* OTEL_EXPORTER_OTLP_`signal`_`name`, else OTEL_EXPORTER_OTLP_`name`; NULL: neither says anything. */
+static const char *variable(const char *signal, const char *name, bool *ret_own)
 {
 	char full[64];
 	const char *v;
 
-	snprintf(full, sizeof(full), "OTEL_EXPORTER_OTLP_TRACES_%s", name);
+	snprintf(full, sizeof(full), "OTEL_EXPORTER_OTLP_%s_%s", signal, name);
 	v = getenv(full);
-	*ret_traces = v && *v;
-	if (*ret_traces)
+	*ret_own = v && *v;
+	if (*ret_own)
 		return v;
 	snprintf(full, sizeof(full), "OTEL_EXPORTER_OTLP_%s", name);
 	v = getenv(full);
@@ -282,7 +287,7 @@ static int add_headers(const struct cmd *cmd, struct outputs *o, struct otlp_end
 	return code;
 }
 
-static int from_variables(const struct cmd *cmd, struct outputs *o, struct otlp_endpoint *e)
+static int from_variables(const struct cmd *cmd, const char *signal, struct outputs *o, struct otlp_endpoint *e)
 {
 	static const struct {
 		const char *name;
@@ -295,17 +300,17 @@ static int from_variables(const struct cmd *cmd, struct outputs *o, struct otlp_
 		const char *name;
 		const char **to;
 	} files[] = {{"CERTIFICATE", &e->ca}, {"CLIENT_CERTIFICATE", &e->certificate}, {"CLIENT_KEY", &e->key}};
-	bool traces;
+	bool own;
 	int code = 0;
 
 	for (size_t i = 0; code == 0 && i < sizeof(settings) / sizeof(settings[0]); i++) {
-		const char *v = variable(settings[i].name, &traces);
+		const char *v = variable(signal, settings[i].name, &own);
 
 		if (v)
 			code = settings[i].set(cmd, o, e, v);
 	}
 	for (size_t i = 0; code == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
-		const char *v = variable(files[i].name, &traces);
+		const char *v = variable(signal, files[i].name, &own);
 
 		if (v && !*files[i].to)
 			code = set_file(cmd, files[i].to, v);
@@ -313,19 +318,47 @@ static int from_variables(const struct cmd *cmd, struct outputs *o, struct otlp_
 	return code;
 }
 
+/*
+ * The one endpoint of metrics.  A general endpoint gets them only when OTEL_METRICS_EXPORTER says so: many take
+ * traces alone.
+ */
+static int metrics_finish(const struct cmd *cmd, struct outputs *o)
+{
+	const char *interval = getenv("OTEL_METRIC_EXPORT_INTERVAL"), *exporter = getenv("OTEL_METRICS_EXPORTER");
+	struct otlp_endpoint *e = &o->metrics_endpoint;
+	const char *given = e->url, *url;
+	bool own;
+
+	o->metrics_interval_ms = METRICS_INTERVAL_MS;
+	url = given ? given : variable("METRICS", "ENDPOINT", &own);
+	if (!url || (!given && !own && (!exporter || strcmp(exporter, "otlp") != 0)))
+		return 0;
+	if (!is_url(url))
+		return cmd_usage_error(cmd, "'%s' is no http:// or https:// URL", url);
+	*e = unset;
+	e->url = given || !own ? whole_url(o, url, METRICS_PATH) : url;
+	o->sink.metrics = true;
+	if (interval && *interval &&
+	    (!slice_u64(slice_str(interval), &o->metrics_interval_ms) || !o->metrics_interval_ms || o->metrics_interval_ms > INT_MAX))
+		return cmd_usage_error(cmd, "OTEL_METRIC_EXPORT_INTERVAL '%s' is no number of milliseconds", interval);
+	return from_variables(cmd, "METRICS", o, e);
+}
+
 int otlp_finish(const struct cmd *cmd, struct outputs *o)
 {
 	bool traces;
-	const char *url = variable("ENDPOINT", &traces), *headers;
-	int code = 0;
+	const char *url = variable("TRACES", "ENDPOINT", &traces), *headers;
+	int code = metrics_finish(cmd, o);
 
+	if (code)
+		return code;
 	if (!o->n_endpoints) {
 		if (!url)
 			return 0;
-		code = add_endpoint(cmd, o, traces ? url : whole_url(o, url));
-		return code ? code : from_variables(cmd, o, &o->endpoints[0]);
+		code = add_endpoint(cmd, o, traces ? url : whole_url(o, url, TRACES));
+		return code ? code : from_variables(cmd, "TRACES", o, &o->endpoints[0]);
 	}
-	headers = variable("HEADERS", &traces);
+	headers = variable("TRACES", "HEADERS", &traces);
 	for (size_t i = 0; headers && code == 0 && i < o->n_endpoints; i++)
 		if (!o->endpoints[i].n_headers)
 			code = add_headers(cmd, o, &o->endpoints[i], headers);

@@ -7,7 +7,10 @@
  * one: OTEL_EXPORTER_OTLP[_TRACES]_ENDPOINT, _HEADERS, _PROTOCOL, _COMPRESSION,
  * _TIMEOUT, _CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY.  They describe the
  * one endpoint that is used when no option names any; of the others only the
- * headers are taken, because keys do not belong on a command line.
+ * headers are taken, because keys do not belong on a command line.  Metrics
+ * have one endpoint: --otlp-metrics, else OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+ * else the general one if OTEL_METRICS_EXPORTER is "otlp"; its other settings
+ * are OTEL_EXPORTER_OTLP[_METRICS]_ variables.
  */
 #ifndef SPANTAP_OTLP_OPTIONS_H
 #define SPANTAP_OTLP_OPTIONS_H
@@ -27,6 +30,7 @@ enum {
 	OTLP_OPTION_KEY,
 	OTLP_OPTION_TIMEOUT,
 	OTLP_OPTION_HEADERS_FILE,
+	OTLP_OPTION_METRICS,
 	OTLP_OPTION_END,
 };
 
@@ -38,7 +42,8 @@ enum {
 	    {"otlp-compression", required_argument, NULL, OTLP_OPTION_COMPRESSION},                                   \
 	    {"otlp-ca", required_argument, NULL, OTLP_OPTION_CA}, {"otlp-cert", required_argument, NULL, OTLP_OPTION_CERT}, \
 	    {"otlp-key", required_argument, NULL, OTLP_OPTION_KEY},                                                   \
-	    {"otlp-timeout", required_argument, NULL, OTLP_OPTION_TIMEOUT}
+	    {"otlp-timeout", required_argument, NULL, OTLP_OPTION_TIMEOUT},                                           \
+	    {"otlp-metrics", required_argument, NULL, OTLP_OPTION_METRICS}
 
 #define OTLP_USAGE                                                                                                   \
 	"  --otlp URL            send spans to this OTLP/HTTP endpoint (/v1/traces is added when it is\n"            \
@@ -53,7 +58,9 @@ enum {
 	"  --otlp-compression C  gzip (default) or none\n"                                                          \
 	"  --otlp-ca FILE        authorities that its certificate is checked with\n"                                \
 	"  --otlp-cert FILE      our certificate, and --otlp-key FILE its key\n"                                    \
-	"  --otlp-timeout MS     of a request (default 10000)\n"
+	"  --otlp-timeout MS     of a request (default 10000)\n"                                                     \
+	"  --otlp-metrics URL    send metrics to this OTLP/HTTP endpoint (/v1/metrics is added), each minute or\n"   \
+	"                        OTEL_METRIC_EXPORT_INTERVAL ms; the rest as the OTEL_EXPORTER_OTLP variables say\n"
 
 /* Handles one of OTLP_OPTIONS. True; false: it is none of them, or *ret_code (usage error) is set. */
 bool otlp_option(const struct cmd *cmd, int opt, struct outputs *o, int *ret_code);

@@ -94,9 +94,10 @@ static int rule_of(int opt)
 	}
 }
 
+/* Of the endpoints of spans; metrics have one of their own. */
 static bool is_otlp(int opt)
 {
-	return opt >= OTLP_OPTION_URL && opt < OTLP_OPTION_END;
+	return opt >= OTLP_OPTION_URL && opt < OTLP_OPTION_END && opt != OTLP_OPTION_METRICS;
 }
 
 static bool rules_given(const struct call *call)
@@ -134,10 +135,12 @@ static bool take_line(void *ctx, int opt)
 	return replaced || take(r->to, opt);
 }
 
-/* A header, and user name and password of a URL. */
+/* A header, user name and password of a URL, and the path of a webhook, as chat services give them. */
 static bool holds_key(int opt, const char *value)
 {
-	return opt == OTLP_OPTION_HEADER || (opt == OTLP_OPTION_URL && value && strchr(value, '@'));
+	bool is_url = opt == OTLP_OPTION_URL || opt == OTLP_OPTION_METRICS;
+
+	return opt == OTLP_OPTION_HEADER || opt == METRICS_OPTION_WEBHOOK || (is_url && value && strchr(value, '@'));
 }
 
 /* Settings of endpoints without an endpoint of their own would be those of none. */
@@ -146,7 +149,7 @@ static int check_otlp(const struct call *call, const struct asked *a)
 	if (!a->cap.out.n_endpoints || call->given[OTLP_OPTION_URL])
 		return CMD_OK;
 	for (int opt = OTLP_OPTION_URL; opt < OTLP_OPTION_END; opt++)
-		if (call->given[opt])
+		if (is_otlp(opt) && call->given[opt])
 			return cmd_usage_error(&cmd_record,
 					       "--otlp-... on the command line is of an --otlp there: those of '%s' have settings of their own",
 					       call->file);

@@ -274,6 +274,27 @@ static void add_failing(struct buf *out, const struct status *s)
 	}
 }
 
+/* What was recognised, or was not, and therefore not read. */
+static void add_passed_over(struct buf *out, yyjson_val *totals)
+{
+	static const struct {
+		const char *key, *words;
+	} what[] = {{"unknown_protocol", "connections of an unknown protocol"},
+		    {"grpc", "gRPC calls"},
+		    {"batches", "batches"}};
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		uint64_t n = number(totals, what[i].key);
+
+		if (n)
+			buf_addf(out, "%s%llu %s", any ? ", " : "passed over: ", (unsigned long long)n, what[i].words);
+		any |= n != 0;
+	}
+	if (any)
+		buf_addc(out, '\n');
+}
+
 static void add_human(struct buf *out, const struct status *s)
 {
 	yyjson_val *v;
@@ -291,6 +312,7 @@ static void add_human(struct buf *out, const struct status *s)
 	yyjson_arr_foreach(get(s->probe, "processes"), i, max, v) add_process(out, v);
 	if (number(s->probe, "omitted"))
 		buf_addf(out, "    and %llu more\n", (unsigned long long)number(s->probe, "omitted"));
+	add_passed_over(out, get(s->decode, "totals"));
 	if (yyjson_arr_size(get(s->decode, "hosts")))
 		buf_adds(out, "hosts\n");
 	yyjson_arr_foreach(get(s->decode, "hosts"), i, max, v) add_host(out, v);
@@ -332,6 +354,19 @@ static void add_tsv_export(struct buf *out, yyjson_val *e)
 	buf_addc(out, '\n');
 }
 
+static void add_tsv_totals(struct buf *out, yyjson_val *totals)
+{
+	yyjson_val *v, *k;
+	size_t i, max;
+
+	yyjson_obj_foreach(totals, i, max, k, v)
+	{
+		buf_adds(out, "total\t");
+		add_escaped(out, k);
+		buf_addf(out, "\t%llu\n", (unsigned long long)yyjson_get_uint(v));
+	}
+}
+
 static void add_tsv(struct buf *out, const struct status *s)
 {
 	yyjson_val *v, *k;
@@ -355,12 +390,8 @@ static void add_tsv(struct buf *out, const struct status *s)
 		add_escaped(out, k);
 		buf_addf(out, "\t%g\n", yyjson_get_num(v));
 	}
-	yyjson_obj_foreach(get(s->probe, "totals"), i, max, k, v)
-	{
-		buf_adds(out, "total\t");
-		add_escaped(out, k);
-		buf_addf(out, "\t%llu\n", (unsigned long long)yyjson_get_uint(v));
-	}
+	add_tsv_totals(out, get(s->probe, "totals"));
+	add_tsv_totals(out, get(s->decode, "totals"));
 }
 
 static void add_json(struct buf *out, const struct status *s)

@@ -1,55 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "daemon/budget.h"
-
-/* utime and stime are the 14th and 15th field of /proc/PID/stat; the 2nd one may hold anything but ends with
- * ')'. */
-static bool read_cpu(pid_t pid, uint64_t *ret_ns)
-{
-	char path[64], text[1024];
-	unsigned long long user, system;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return false;
-	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-	fclose(f);
-	const char *end = strrchr(text, ')');
-	if (!end ||
-	    sscanf(end, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
-		return false;
-	*ret_ns = (user + system) * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
-	return true;
-}
-
-static bool read_memory(pid_t pid, uint64_t *ret_anon, uint64_t *ret_shared)
-{
-	char path[64], line[256];
-	unsigned long long kib;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return false;
-	*ret_anon = *ret_shared = 0;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "RssAnon: %llu kB", &kib) == 1)
-			*ret_anon = kib << 10;
-		else if (sscanf(line, "RssShmem: %llu kB", &kib) == 1)
-			*ret_shared = kib << 10;
-	}
-	fclose(f);
-	return true;
-}
-
-bool budget_read(pid_t pid, uint64_t *ret_cpu_ns, uint64_t *ret_anon, uint64_t *ret_shared)
-{
-	return read_cpu(pid, ret_cpu_ns) && read_memory(pid, ret_anon, ret_shared);
-}
+#include "probe/procfs.h"
 
 /* What the process used since it was looked at last: all of it when it is new. */
 static uint64_t used_since(struct budget *b, pid_t pid, uint64_t cpu_ns)
@@ -98,13 +49,13 @@ bool budget_look(struct budget *b, uint64_t now, const pid_t *pids, size_t n)
 	}
 	forget_gone(b, pids, n);
 	for (size_t i = 0; i < n; i++) {
-		uint64_t c, a, s;
+		struct procfs_usage u;
 
-		if (pids[i] <= 0 || !budget_read(pids[i], &c, &a, &s))
+		if (pids[i] <= 0 || procfs_usage(pids[i], &u))
 			continue;
-		cpu += used_since(b, pids[i], c);
-		anon += a;
-		shared = s > shared ? s : shared; /* the same journal in each */
+		cpu += used_since(b, pids[i], u.cpu);
+		anon += u.anon;
+		shared = u.shared > shared ? u.shared : shared; /* the same journal in each */
 	}
 	b->looked = now;
 	/* The first look has seen how they started, over a time that is not known. */

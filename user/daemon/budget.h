@@ -30,7 +30,7 @@
 
 #define BUDGET_MEMORY_MIN (512ull << 20) /* the journal has 128 MiB, as much what requests repeat, the rest is other tables */
 
-#define BUDGET_PROCESSES 16
+#define BUDGET_PROCESSES 32
 
 struct budget_process {
 	pid_t pid;       /* 0: none */
@@ -47,9 +47,6 @@ struct budget {
 	uint64_t memory_used;
 	unsigned step; /* 0 to PRESSURE_STEPS */
 };
-
-/* Of one process. False: it is gone. */
-bool budget_read(pid_t pid, uint64_t *ret_cpu_ns, uint64_t *ret_anon, uint64_t *ret_shared);
 
 /* Looks at these processes (0: not running). Returns whether b->step has changed. */
 bool budget_look(struct budget *b, uint64_t now, const pid_t *pids, size_t n);

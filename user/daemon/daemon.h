@@ -8,6 +8,9 @@
  *   decode   jail: no files, no network, no bpf: rings -> spans (decode.c)
  *   sink     the invoking user: the only process that writes the store and output files (sink.c)
  *   export   the invoking user: reads the store, sends to one OTLP endpoint (exporter.c)
+ *   webhook  the invoking user: tells a URL of alerts (webhook.c)
+ *   metrics-export   the invoking user: sends metrics to an OTLP endpoint (metrics_exporter.c)
+ *   metrics  jail: no files, no outgoing connections: answers scrapers from what sink hangs up (metrics_server.c)
  *
  * inspect, decode and sink are started by spawn_role() and get one MSG_CONF
  * each, with the structures below; they answer MSG_READY or MSG_FAIL.
@@ -22,6 +25,7 @@
 #include "base/buf.h"
 #include "daemon/budget.h"
 #include "daemon/exporter.h"
+#include "metrics/listen.h"
 #include "probe/select.h"
 #include "sink/sink.h"
 #include "span/sample.h"
@@ -45,7 +49,7 @@ struct decode_conf {
 	unsigned generation; /* decodes that crashed before: above 0, go through the journal again */
 };
 
-/* MSG_CONF of sink: this, then each string as '+' text NUL, or '-' when it is absent. Descriptor: the link to decode. */
+/* MSG_CONF of sink: this, then each string as '+' text NUL, or '-' when it is absent. Descriptor: the link to decode; the board. */
 struct sink_wire {
 	uid_t uid;
 	gid_t gid;
@@ -54,6 +58,7 @@ struct sink_wire {
 	enum content_level otlp_file_content, content;
 	uint64_t retain_age_ns, retain_bytes;
 	uint8_t instance[16];
+	bool metrics; /* one more descriptor: the board */
 };
 
 /* What a capture writes; strings are borrowed, NULL when absent. */
@@ -68,6 +73,10 @@ struct outputs {
 	struct otlp_endpoint endpoint_before; /* what is said before the first, from where each begins; no timeout: nothing yet */
 	struct otlp_endpoint endpoints[EXPORT_ENDPOINTS_MAX];
 	size_t n_endpoints;
+	struct otlp_endpoint metrics_endpoint; /* its URL is NULL without */
+	uint64_t metrics_interval_ms;
+	const char *webhook;           /* --alert-webhook */
+	struct listen_address metrics; /* --metrics; its length is 0 without */
 	const char *record_file;
 	uid_t uid; /* who owns the outputs */
 	gid_t gid;

@@ -54,6 +54,7 @@ struct decoder_process {
 	struct verdict verdicts[JUDGE_MAX];
 	size_t n_verdicts;
 	uint64_t status_sent; /* when */
+	uint64_t began;       /* s since the epoch */
 	struct buf status; /* what was sent */
 	struct buf heads; /* to be kept, not yet sent: records of span/heads.h */
 	uint8_t link_key[32];
@@ -246,7 +247,14 @@ static bool send_status(struct decoder_process *d)
 
 	if (d->link_broken || d->conf.from_file)
 		return true;
-	pipeline_status(d->pipeline, &now);
+	pipeline_status(d->pipeline,
+			&(struct pipeline_queues){.began = d->began,
+						  .journal_used = journal_used(d->journal),
+						  .journal_bytes = JOURNAL_BYTES,
+						  .outbox_used = outbox_used(d->outbox),
+						  .outbox_bytes = OUTBOX_MAX,
+						  .shed_spans = outbox_shed(d->outbox)},
+			&now);
 	if (!slice_eq(buf_slice(&now), buf_slice(&d->status)))
 		sent = msg_send2(d->link, MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&now)) == 0;
 	d->status_sent = clock_boot_ns();
@@ -370,6 +378,7 @@ int decode_main(void)
 	tzset();
 	mallopt(M_ARENA_MAX, 2); /* else malloc counts the processors, in /sys on some versions */
 	set_up(&d);
+	d.began = clock_wall_ns() / 1000000000;
 	d.outbox = outbox_new(d.link, d.conf.generation);
 	int err = kept_heads_key(d.heads_fd, d.link_key);
 	if (err)

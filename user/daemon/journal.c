@@ -137,6 +137,14 @@ bool journal_empty(const struct journal *j)
 	       atomic_load_explicit(&j->s->head, memory_order_acquire);
 }
 
+uint64_t journal_used(const struct journal *j)
+{
+	uint64_t next = atomic_load_explicit(&j->s->next, memory_order_acquire),
+		 head = atomic_load_explicit(&j->s->head, memory_order_acquire);
+
+	return head > next ? head - next : 0;
+}
+
 static const struct ev_head *record_at(const struct journal *j, uint64_t pos)
 {
 	return (const struct ev_head *)(const void *)(j->data + pos % j->size + sizeof(entry_t));

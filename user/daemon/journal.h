@@ -49,6 +49,8 @@ const struct ev_head *journal_next(struct journal *j, bool *ret_poison);
 bool journal_unrecorded(struct journal *j);
 void journal_recorded(struct journal *j);
 bool journal_empty(const struct journal *j);
+/* Bytes that are still to be read, of JOURNAL_BYTES. */
+uint64_t journal_used(const struct journal *j);
 /* The time of the oldest record that is there, for a successor the first that it goes through; 0: there is none. */
 uint64_t journal_oldest(const struct journal *j);
 

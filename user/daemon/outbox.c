@@ -167,6 +167,11 @@ bool outbox_empty(const struct outbox *o)
 	return !o->first;
 }
 
+uint64_t outbox_used(const struct outbox *o)
+{
+	return o->bytes;
+}
+
 uint64_t outbox_shed(const struct outbox *o)
 {
 	return o->shed;

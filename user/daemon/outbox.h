@@ -27,6 +27,8 @@ int outbox_work(struct outbox *o);
 bool outbox_unsent(const struct outbox *o);
 /* Every span was acknowledged. */
 bool outbox_empty(const struct outbox *o);
+/* Bytes of spans that are not acknowledged, of OUTBOX_MAX. */
+uint64_t outbox_used(const struct outbox *o);
 uint64_t outbox_shed(const struct outbox *o);
 /* Behind the last span. -EAGAIN: call again. */
 int outbox_end(struct outbox *o, const struct sink_summary *summary);

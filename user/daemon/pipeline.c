@@ -253,6 +253,31 @@ void pipeline_judge(struct pipeline *p, void (*judge)(void *ctx, const struct ve
 	p->verdicts = verdicts_new(judge, ctx, llm_only);
 }
 
+static void add_totals(const struct pipeline *p, const struct pipeline_queues *q, yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+	const struct pipeline_stats s = pipeline_stats(p);
+	const struct {
+		const char *key;
+		uint64_t n;
+	} totals[] = {{"records", s.records},         {"bad_records", s.bad_records},
+		      {"poisoned", s.poisoned},       {"holes", s.stream.gaps},
+		      {"connections", s.stream.conns}, {"unknown_protocol", s.unknown},
+		      {"grpc", s.llm.grpc},           {"batches", s.llm.batches},
+		      {"shed_spans", q->shed_spans}};
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "totals");
+
+	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
+		yyjson_mut_obj_add_uint(doc, o, totals[i].key, totals[i].n);
+}
+
+static void add_queue(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *name, uint64_t used, uint64_t bytes)
+{
+	yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, name);
+
+	yyjson_mut_obj_add_uint(doc, o, "used", used);
+	yyjson_mut_obj_add_uint(doc, o, "bytes", bytes);
+}
+
 /* "limits": {…}: what is left out now, and how much it was. */
 static void limits_json(const struct pipeline *p, yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
@@ -267,7 +292,7 @@ static void limits_json(const struct pipeline *p, yyjson_mut_doc *doc, yyjson_mu
 	yyjson_mut_obj_add_uint(doc, o, "conversations_waiting", s->held);
 }
 
-void pipeline_status(const struct pipeline *p, struct buf *out)
+void pipeline_status(const struct pipeline *p, const struct pipeline_queues *q, struct buf *out)
 {
 	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -276,6 +301,10 @@ void pipeline_status(const struct pipeline *p, struct buf *out)
 	yyjson_mut_doc_set_root(doc, root);
 	verdicts_json(p->verdicts, doc, root);
 	spans_live_json(p->spans, doc, root);
+	yyjson_mut_obj_add_uint(doc, root, "began", q->began);
+	add_totals(p, q, doc, root);
+	add_queue(doc, root, "journal", q->journal_used, q->journal_bytes);
+	add_queue(doc, root, "outbox", q->outbox_used, q->outbox_bytes);
 	if (p->sampler)
 		limits_json(p, doc, root);
 

@@ -43,8 +43,19 @@ struct pipeline_stats {
 	uint64_t unknown; /* connections passed over: they speak no protocol known here */
 };
 
-/* Appends a JSON object: what verdicts_json() and spans_live_json() say. */
-void pipeline_status(const struct pipeline *p, struct buf *out);
+/* What is around the pipeline, for its status. */
+struct pipeline_queues {
+	uint64_t began; /* s since the epoch */
+	uint64_t journal_used, journal_bytes, outbox_used, outbox_bytes, shed_spans;
+};
+
+/*
+ * Appends a JSON object: what verdicts_json() and spans_live_json() say, and
+ * "began" (s), "totals" {records, bad_records, poisoned, holes, connections,
+ * unknown_protocol, grpc, batches, shed_spans}, since this decode began,
+ * "journal" and "outbox" {used, bytes}.
+ */
+void pipeline_status(const struct pipeline *p, const struct pipeline_queues *q, struct buf *out);
 struct pipeline_stats pipeline_stats(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 

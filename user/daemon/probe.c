@@ -29,12 +29,16 @@
 #include "daemon/child.h"
 #include "daemon/daemon.h"
 #include "daemon/journal.h"
+#include "daemon/metrics_exporter.h"
+#include "daemon/metrics_server.h"
 #include "daemon/reload.h"
 #include "daemon/reporters.h"
 #include "daemon/service.h"
+#include "daemon/webhook.h"
 #include "jail/message.h"
 #include "jail/spawn.h"
 #include "llm/names.h"
+#include "metrics/board.h"
 #include "probe/discover.h"
 #include "probe/hold.h"
 #include "probe/places.h"
@@ -53,6 +57,7 @@
 #define CRASH_WINDOW_NS 60000000000ull
 #define CRASHES_AT_END  64    /* of decode after CMD ended, one try after the other; more: give up */
 #define SINK_CRASHES    3     /* within CRASH_WINDOW_NS; more: wait that long, or at the end give up */
+#define USAGE_NS        5000000000ull  /* between two looks at what our processes use */
 #define JUDGES_MAX      10000 /* verdicts in JUDGE_WINDOW_NS; further ones are dropped, their connections stay */
 #define JUDGE_WINDOW_NS 1000000000ull
 #define HEAR_MAX        1024 /* messages of a role in one go: it cannot keep us from all else */
@@ -79,6 +84,10 @@ struct probe {
 	struct service *service; /* NULL: nobody to tell */
 	uint64_t service_told;
 	bool retain_unsent; /* sink does not know yet how long to keep */
+	int board[2]; /* the writer's descriptor, the readers'; -1: nobody asks for metrics */
+	struct status_role usage[STATUS_ROLES_MAX];
+	size_t n_usage;
+	uint64_t usage_at, began; /* boot ns; s since the epoch */
 	int link[2]; /* decode's end, sink's end */
 	int journal_fd, heads_fd, recording_fd, file;
 	struct journal *journal;
@@ -189,9 +198,45 @@ static int start_sink(struct probe *p)
 	if (p->sink.pid < 0)
 		return (int)p->sink.pid;
 	sink_wire_encode(&wire, &out);
-	err = msg_send(p->sink.sock[0], MSG_CONF, buf_slice(&wire), &p->link[1], 1);
+	err = msg_send(p->sink.sock[0], MSG_CONF, buf_slice(&wire), (int[]){p->link[1], p->board[0]}, 1 + out.sink.metrics);
 	buf_release(&wire);
 	return err;
+}
+
+static struct export_conf export_conf(const struct probe *p, const struct otlp_endpoint *e,
+                                      const char *store_dir)
+{
+	return (struct export_conf){
+	    .endpoint = *e, .store_dir = store_dir, .uid = p->out.uid, .gid = p->out.gid};
+}
+
+/* Those that read the board: as they were asked for at the start, because sink has the other end of it since. How many. */
+static size_t board_reporters(const struct probe *p, struct reporter_conf *v)
+{
+	const struct outputs *o = &p->out;
+	size_t n = 0;
+
+	if (o->webhook) {
+		const struct otlp_endpoint e = {
+		    .url = o->webhook, .encoding = OTLP_JSON, .timeout_ms = WEBHOOK_TIMEOUT_MS};
+		const struct export_conf conf = export_conf(p, &e, "");
+
+		v[n] = (struct reporter_conf){.name = "the webhook", .role = "webhook", .fd = p->board[1]};
+		export_conf_encode(&v[n++].wire, &conf);
+	}
+	if (o->metrics_endpoint.url) {
+		const struct export_conf conf = export_conf(p, &o->metrics_endpoint, "");
+
+		v[n] = (struct reporter_conf){
+		    .name = "the metrics exporter", .role = "metrics-export", .fd = p->board[1]};
+		metrics_exporter_conf(&v[n++].wire, o->metrics_interval_ms, &conf);
+	}
+	if (o->metrics.len) {
+		v[n] = (struct reporter_conf){
+		    .name = "the metrics server", .role = "metrics", .fd = p->board[1]};
+		metrics_server_conf(&v[n++].wire, &o->metrics, o->uid, o->gid);
+	}
+	return n;
 }
 
 /* How many end or are to start. */
@@ -201,14 +246,12 @@ static size_t set_reporters(struct probe *p, const struct outputs *o)
 	size_t n = 0;
 
 	for (size_t i = 0; i < o->n_endpoints; i++) {
-		const struct export_conf conf = {.endpoint = o->endpoints[i],
-						 .store_dir = p->out.sink.store_dir,
-						 .uid = p->out.uid,
-						 .gid = p->out.gid};
+		const struct export_conf conf = export_conf(p, &o->endpoints[i], p->out.sink.store_dir);
 
 		v[n] = (struct reporter_conf){.name = "an exporter", .role = "export", .fd = -1};
 		export_conf_encode(&v[n++].wire, &conf);
 	}
+	n += board_reporters(p, v + n);
 	return reporters_set(p->reporters, v, n);
 }
 
@@ -222,6 +265,15 @@ static void take_files(struct probe *p)
 		p->recording_fd = p->msg.fds[1];
 }
 
+static int create_board(struct probe *p)
+{
+	if (!p->out.sink.metrics)
+		return 0;
+	p->board[0] = board_create();
+	p->board[1] = p->board[0] < 0 ? p->board[0] : board_reader(p->board[0]);
+	return p->board[1] < 0 ? p->board[1] : 0;
+}
+
 static bool start_roles(struct probe *p)
 {
 	int size = LINK_BUFFER, err;
@@ -232,7 +284,9 @@ static bool start_roles(struct probe *p)
 		log_warn("cannot create the journal: %s", strerror(errno));
 		return false;
 	}
-	err = role_socket(p->link);
+	err = create_board(p);
+	if (!err)
+		err = role_socket(p->link);
 	if (!err)
 		err = role_socket(p->decode.sock);
 	if (!err)
@@ -641,6 +695,43 @@ static void alarm_raised(void *ctx, const char *text)
 	log_warn("%s", text);
 }
 
+/* Processes of one role are one: exporters. Their sum began when the youngest did. */
+static void look_at_role(void *ctx, const char *name, pid_t pid)
+{
+	struct procfs_usage u;
+	struct probe *p = ctx;
+	size_t i = 0;
+
+	if (pid <= 0 || procfs_usage(pid, &u) || !u.resident) /* it is ending */
+		return;
+	while (i < p->n_usage && strcmp(p->usage[i].name, name) != 0)
+		i++;
+	if (i == STATUS_ROLES_MAX)
+		return;
+	if (i == p->n_usage) {
+		p->usage[p->n_usage++] = (struct status_role){name, u};
+		return;
+	}
+	struct procfs_usage *sum = &p->usage[i].usage;
+	sum->cpu += u.cpu;
+	sum->resident += u.resident;
+	sum->start = u.start > sum->start ? u.start : sum->start;
+}
+
+/* What our own processes use. Not often: each look is a change of the status, which sink then writes. */
+static void look_at_roles(struct probe *p, uint64_t now)
+{
+	if (p->usage_at && now - p->usage_at < USAGE_NS)
+		return;
+	p->usage_at = now;
+	p->n_usage = 0;
+	look_at_role(p, "probe", getpid());
+	look_at_role(p, "decode", p->decode.pid);
+	look_at_role(p, "sink", p->sink.pid);
+	if (p->reporters)
+		reporters_each(p->reporters, look_at_role, p);
+}
+
 /* What is done to the host is kept in the store. */
 static void on_change(void *ctx, const struct file *f, const char *why_off)
 {
@@ -663,13 +754,18 @@ static void report_status(struct probe *p)
 				     .not_told = p->not_told,
 				     .decode_crashes = p->crashes,
 				     .verdicts = p->verdicts,
-				     .verdicts_refused = p->verdicts_refused};
+				     .verdicts_refused = p->verdicts_refused,
+				     .began = p->began,
+				     .roles = p->usage};
 	struct msg_status head = {.part = STATUS_PROBE};
 	uint64_t now = clock_boot_ns();
 
 	if (!p->discover || now - p->status_at < TICK_MS * 1000000ull)
 		return;
 	p->status_at = now;
+	if (p->out.sink.metrics)
+		look_at_roles(p, now);
+	src.n_roles = p->n_usage;
 	p->status_unsent |= status_compose(p->status, &src, &p->status_json);
 	if (p->status_unsent && p->sink.pid > 0 && !p->sink.done &&
 	    msg_send2(p->sink.sock[0], MSG_STATUS, slice_of(&head, sizeof(head)), buf_slice(&p->status_json)) == 0)
@@ -706,6 +802,7 @@ static void say_pressure(const struct probe *p, unsigned before)
 static void keep_budget(struct probe *p)
 {
 	pid_t pids[3 + REPORTERS_RUNNING_MAX];
+	_Static_assert(3 + REPORTERS_RUNNING_MAX <= BUDGET_PROCESSES, "processes whose time is known");
 	uint64_t now = clock_boot_ns();
 	unsigned before = p->budget.step;
 
@@ -915,6 +1012,9 @@ static void tear_down(struct probe *p)
 	child_stop(&p->decode);
 	child_stop(&p->sink);
 	reporters_free(p->reporters);
+	for (int i = 0; i < 2; i++)
+		if (p->board[i] >= 0)
+			close(p->board[i]);
 	service_free(p->service);
 	journal_close(p->journal);
 	status_free(p->status);
@@ -943,6 +1043,8 @@ static void probe_init(struct probe *p, const struct outputs *out)
 			    .journal_fd = -1,
 			    .heads_fd = -1,
 			    .recording_fd = -1,
+			    .board = {-1, -1},
+			    .began = clock_wall_ns() / 1000000000,
 			    .file = -1};
 	p->on_sigpipe = signal(SIGPIPE, SIG_IGN);
 	set_up_signals(p);

@@ -8,6 +8,11 @@ static bool same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool same_address(const struct listen_address *a, const struct listen_address *b)
+{
+	return a->len == b->len && memcmp(&a->addr, &b->addr, a->len) == 0;
+}
+
 size_t reload_fixed(const struct capture *now, const struct capture *next, struct buf *out)
 {
 	const struct outputs *a = &now->out, *b = &next->out;
@@ -28,6 +33,10 @@ size_t reload_fixed(const struct capture *now, const struct capture *next, struc
 	                                          a->sink.otlp_file_content == b->sink.otlp_file_content},
 	    {"--output", same(a->sink.tree_file, b->sink.tree_file)},
 	    {"--record", same(a->record_file, b->record_file)},
+	    {"--metrics", same_address(&a->metrics, &b->metrics)},
+	    {"--alert", same(a->sink.alerts, b->sink.alerts)},
+	    {"--alert-webhook", same(a->webhook, b->webhook)},
+	    {"--otlp-metrics", same(a->metrics_endpoint.url, b->metrics_endpoint.url)},
 	    {"--http", now->llm_only == next->llm_only},
 	    {"--no-uretprobe", now->without == next->without},
 	};

@@ -6,7 +6,8 @@
  * them, retention, --verbose.  What may not is what spans in the making were
  * promised (--content, --redact, --rule, --join-traces), what is open (--store,
  * --otlp-file, --output, --record), and what the kernel side was loaded with
- * (--http, --no-uretprobe): that stays as it was, and is named.
+ * (--http, --no-uretprobe), nor what is counted and where it is told (--metrics,
+ * --alert, --alert-webhook, --otlp-metrics): that stays as it was, and is named.
  */
 #ifndef SPANTAP_RELOAD_H
 #define SPANTAP_RELOAD_H

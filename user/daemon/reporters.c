@@ -227,6 +227,13 @@ size_t reporters_pids(const struct reporters *x, pid_t *ret)
 	return n;
 }
 
+void reporters_each(const struct reporters *x, void (*fn)(void *ctx, const char *role, pid_t pid), void *ctx)
+{
+	for (const struct reporter *r = x->v; r < x->v + REPORTERS_RUNNING_MAX; r++)
+		if (r->child.pid > 0)
+			fn(ctx, r->conf.role, r->child.pid);
+}
+
 bool reporters_run(const struct reporters *x)
 {
 	for (const struct reporter *r = x->v; r < x->v + REPORTERS_RUNNING_MAX; r++)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reporters.h - the roles that send on what others have made, as probe keeps them: exporters (exporter.h).
+ * reporters.h - the roles that send on or show what others have made, as probe keeps them: exporters
+ * (exporter.h), the webhook (webhook.h), the exporter and the server of metrics (metrics_exporter.h,
+ * metrics_server.h).
  *
  * Nobody waits for one: it begins where it left off, and capture does not need
  * it.  One that ends by itself is started again after REPORT_AGAIN_NS.
@@ -18,9 +20,9 @@
 #include "daemon/child.h"
 #include "daemon/daemon.h"
 
-#define REPORTERS_MAX   EXPORT_ENDPOINTS_MAX
-#define REPORT_AGAIN_NS 10000000000ull /* between two starts of one that ends by itself */
-#define REPORT_END_NS   4000000000ull  /* for them to send what they can; then they are killed */
+#define REPORTERS_MAX   (EXPORT_ENDPOINTS_MAX + 3) /* the webhook, exporter and server of metrics */
+#define REPORT_AGAIN_NS 10000000000ull             /* between two starts of one that ends by itself */
+#define REPORT_END_NS   4000000000ull              /* for them to send what they can; then they are killed */
 
 struct reporter_conf {
 	const char *name; /* for messages */
@@ -47,6 +49,8 @@ void reporters_end(struct reporters *x);
 #define REPORTERS_RUNNING_MAX (2 * REPORTERS_MAX) /* those of the configuration, and those that leave */
 /* The processes; at most REPORTERS_RUNNING_MAX. How many. */
 size_t reporters_pids(const struct reporters *x, pid_t *ret);
+/* The same, each with its role. */
+void reporters_each(const struct reporters *x, void (*fn)(void *ctx, const char *role, pid_t pid), void *ctx);
 /* Whether one of them still runs. */
 bool reporters_run(const struct reporters *x);
 void reporters_free(struct reporters *x); /* ends them; accepts NULL */

@@ -6,6 +6,7 @@
  * confined to file calls afterwards.  An acknowledgement goes to decode only
  * after every exporter has made its spans durable.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -35,6 +36,9 @@
 #define SEEN_MAX     1000000   /* span ids remembered, to drop what comes twice */
 #define SPAN_MAX     (256u << 20)
 #define EXPORTERS    8
+#define PUBLISH_NS   500000000 /* between two notices on the board */
+#define ALERTS_NS    1000000000 /* between two looks at the rules of --alert */
+#define NOTE_MAX     65536     /* bytes of an exporter's note */
 
 struct exporter {
 	const struct sink_ops *ops;
@@ -72,6 +76,9 @@ struct sink_process {
 	struct store *store; /* NULL: there is none */
 	struct pods *pods;
 	int heads_fd;        /* kept_heads.h */
+	void *metrics;       /* of sink_metrics; NULL: nobody asks for them */
+	bool publish_due, publish_failed;
+	uint64_t published, alerts_at; /* when */
 	struct sink_summary summary;
 	struct msg msg;
 };
@@ -92,9 +99,10 @@ void sink_wire_encode(struct buf *out, const struct outputs *o)
 			      .content = o->sink.content,
 			      .continuous = o->sink.continuous,
 			      .retain_age_ns = o->sink.retain_age_ns,
-			      .retain_bytes = o->sink.retain_bytes};
+			      .retain_bytes = o->sink.retain_bytes,
+			      .metrics = o->sink.metrics};
 	const char *const strings[] = {o->sink.store_dir, o->sink.otlp_file, o->sink.tree_file, o->sink.command,
-				       o->record_file};
+				       o->record_file, o->sink.alerts};
 
 	memcpy(w.instance, o->sink.instance, sizeof(w.instance));
 	buf_add(out, &w, sizeof(w));
@@ -134,6 +142,7 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->sink.tree_file = wire_string(&in);
 	o->sink.command = wire_string(&in);
 	o->record_file = wire_string(&in);
+	o->sink.alerts = wire_string(&in);
 	o->sink.columns = w.columns;
 	o->sink.color = w.color;
 	o->sink.continuous = w.continuous;
@@ -141,6 +150,7 @@ static void wire_decode(struct slice in, struct outputs *o)
 	o->sink.otlp_file_content = w.otlp_file_content;
 	o->sink.retain_age_ns = w.retain_age_ns;
 	o->sink.retain_bytes = w.retain_bytes;
+	o->sink.metrics = w.metrics;
 	memcpy(o->sink.instance, w.instance, sizeof(w.instance));
 }
 
@@ -243,6 +253,7 @@ static bool commit(struct sink_process *sp)
 		e->refused = 0;
 	}
 	sp->failing = !all;
+	sp->publish_due = true;
 	sp->status_due |= sp->failing != failing;
 	if (all) {
 		acknowledge(sp);
@@ -364,27 +375,34 @@ static void add_failing(struct sink_process *sp, struct buf *text)
 	yyjson_mut_doc_free(d);
 }
 
+static void compose_status(struct sink_process *sp, struct buf *text)
+{
+	static const char *const names[] = {[STATUS_PROBE] = "probe", [STATUS_DECODE] = "decode"};
+
+	buf_addf(text, "{\"written\":%llu", (unsigned long long)(now_wall() / 1000000000));
+	add_failing(sp, text);
+	for (size_t i = 0; i < 2; i++) {
+		buf_addf(text, ",\"%s\":", names[i]);
+		buf_addslice(text, sp->status[i].n ? buf_slice(&sp->status[i]) : SLICE("null"));
+	}
+	buf_adds(text, "}\n");
+}
+
 /*
  * Readers see the old file or the new one. It says nothing that has to survive the host: no fsync(2).
  * On a full disk there is no room for a new one; then the old one is written over, which takes none.
  */
 static void write_status(struct sink_process *sp)
 {
-	static const char *const names[] = {[STATUS_PROBE] = "probe", [STATUS_DECODE] = "decode"};
 	struct buf path = {0}, temporary = {0}, text = {0};
 
 	sp->status_due = false;
+	sp->publish_due = true;
 	if (!sp->conf.store_dir || !sp->status[STATUS_PROBE].n) /* without probe's part it would say that nothing is followed */
 		return;
 	buf_addf(&path, "%s/" STORE_STATUS, sp->conf.store_dir);
 	buf_addf(&temporary, "%s.new", buf_str(&path));
-	buf_addf(&text, "{\"written\":%llu", (unsigned long long)(now_wall() / 1000000000));
-	add_failing(sp, &text);
-	for (size_t i = 0; i < 2; i++) {
-		buf_addf(&text, ",\"%s\":", names[i]);
-		buf_addslice(&text, sp->status[i].n ? buf_slice(&sp->status[i]) : SLICE("null"));
-	}
-	buf_adds(&text, "}\n");
+	compose_status(sp, &text);
 	if (!write_at(buf_str(&temporary), O_CREAT | O_TRUNC, &text) || rename(buf_str(&temporary), buf_str(&path))) {
 		unlink(buf_str(&temporary));
 		write_at(buf_str(&path), 0, &text);
@@ -392,6 +410,77 @@ static void write_status(struct sink_process *sp)
 	buf_release(&path);
 	buf_release(&temporary);
 	buf_release(&text);
+}
+
+/* --- the board --- */
+
+/* A note that was written in this capture, by an exporter of it. */
+static void add_note(struct sink_process *sp, const char *name, struct buf *out)
+{
+	struct buf path = {0}, text = {0};
+
+	buf_addf(&path, "%s/%s", sp->conf.store_dir, name);
+	int fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	buf_reserve(&text, NOTE_MAX);
+	ssize_t n = fd >= 0 ? read(fd, text.p, NOTE_MAX) : -1;
+	if (fd >= 0)
+		close(fd);
+	yyjson_doc *doc = n > 0 ? yyjson_read(text.p, (size_t)n, 0) : NULL;
+	uint64_t written = yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), "written"));
+	if (written >= sink_metrics_start(sp->metrics) / 1000000000) {
+		buf_adds(out, out->n > 1 ? "," : "");
+		buf_add(out, text.p, (size_t)n);
+	}
+	yyjson_doc_free(doc);
+	buf_release(&path);
+	buf_release(&text);
+}
+
+static void add_notes(struct sink_process *sp, struct buf *out)
+{
+	DIR *d = sp->conf.store_dir ? opendir(sp->conf.store_dir) : NULL;
+	const struct dirent *e;
+
+	buf_addc(out, '[');
+	while (d && (e = readdir(d)))
+		if (slice_starts(slice_str(e->d_name), SLICE("otlp-")) && slice_ends(slice_str(e->d_name), SLICE(".json")))
+			add_note(sp, e->d_name, out);
+	if (d)
+		closedir(d);
+	buf_addc(out, ']');
+}
+
+static void say_alert(const char *line)
+{
+	log_warn("%s", line);
+}
+
+/* Their values too are to be seen, also when nothing comes. */
+static void look_at_alerts(struct sink_process *sp, uint64_t now)
+{
+	if (!sp->metrics || !sp->conf.alerts || now - sp->alerts_at < ALERTS_NS)
+		return;
+	sp->alerts_at = now;
+	sink_metrics_tick(sp->metrics, now, say_alert);
+	sp->publish_due = true;
+}
+
+static void publish(struct sink_process *sp, uint64_t now)
+{
+	struct buf status = {0}, exports = {0};
+
+	if (!sp->metrics || !sp->publish_due || now - sp->published < PUBLISH_NS)
+		return;
+	sp->publish_due = false;
+	sp->published = now;
+	compose_status(sp, &status);
+	add_notes(sp, &exports);
+	int err = sink_metrics_publish(sp->metrics, buf_slice(&status), buf_slice(&exports));
+	if (err && !sp->publish_failed)
+		log_warn("metrics are too large to be shown (%s): what is shown is old", strerror(-err));
+	sp->publish_failed = err != 0;
+	buf_release(&status);
+	buf_release(&exports);
 }
 
 static void on_message(struct sink_process *sp)
@@ -514,6 +603,10 @@ static int patience(const struct sink_process *sp, uint64_t now)
 {
 	if (sp->dirty_since)
 		return COMMIT_NS / 1000000 / 4;
+	if (sp->metrics && sp->publish_due)
+		return PUBLISH_NS / 1000000;
+	if (sp->conf.alerts)
+		return ALERTS_NS / 1000000;
 	return sp->rest_at > now ? (int)((sp->rest_at - now) / 1000000 + 1) : 0;
 }
 
@@ -543,6 +636,8 @@ static void run(struct sink_process *sp)
 			orphaned = true; /* decode ends by itself; its end of the link closes then */
 		if (sp->status_due)
 			write_status(sp);
+		look_at_alerts(sp, now);
+		publish(sp, now);
 	}
 }
 
@@ -555,11 +650,14 @@ int sink_main(void)
 	if (sodium_init() < 0)
 		die(EXIT_SPANTAP, "cannot initialise libsodium");
 	fcntl(ROLE_SOCKET, F_SETFL, 0); /* a sink that crashed may have left its end so */
-	if (msg_recv(ROLE_SOCKET, &sp.msg) || sp.msg.type != MSG_CONF || sp.msg.n_fds != 1)
+	if (msg_recv(ROLE_SOCKET, &sp.msg) || sp.msg.type != MSG_CONF || !sp.msg.n_fds)
 		return EXIT_SPANTAP;
 	sp.link = sp.msg.fds[0];
 	wire_decode(sp.msg.payload, &out);
 	sp.conf = out.sink;
+	if (sp.msg.n_fds != 1 + (size_t)sp.conf.metrics)
+		return EXIT_SPANTAP;
+	sp.conf.board_fd = sp.conf.metrics ? sp.msg.fds[1] : -1;
 	umask(077);
 
 	int err = sandbox_identity(out.uid, out.gid);
@@ -567,9 +665,12 @@ int sink_main(void)
 		fail("sink: cannot give up its rights");
 	sp.pods = pods_new(PODS_DIR);
 	open_exporters(&sp);
-	for (size_t i = 0; i < sp.n_exporters; i++)
+	for (size_t i = 0; i < sp.n_exporters; i++) {
 		if (sp.exporters[i].ops == &sink_store)
 			sp.store = sink_store_of(sp.exporters[i].state);
+		if (sp.exporters[i].ops == &sink_metrics)
+			sp.metrics = sp.exporters[i].state;
+	}
 	sp.heads_fd = kept_heads_create(sp.store);
 	if (sp.heads_fd < 0)
 		fail("sink: cannot hand on what is known of conversations");
@@ -586,7 +687,11 @@ int sink_main(void)
 		close(record_fd);
 
 	run(&sp);
-	if (!commit(&sp))
+	bool all = commit(&sp);
+	sp.published = sp.alerts_at = 0;
+	look_at_alerts(&sp, clock_boot_ns());
+	publish(&sp, clock_boot_ns());
+	if (!all)
 		log_warn("%zu spans could not be written and are lost", sp.n_pending);
 	for (size_t i = 0; i < sp.n_exporters; i++) {
 		struct exporter *e = &sp.exporters[i];

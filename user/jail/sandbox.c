@@ -45,6 +45,8 @@ static const int sink_calls[] = {
     SC(clock_nanosleep), SC(nanosleep), SC(prlimit64), SC(getppid), SC(sched_yield),
 };
 
+static const int metrics_calls[] = {SC(poll), SC(ppoll), SC(accept4), SC(recvfrom), SC(sendto), SC(shutdown)};
+
 static const int network_calls[] = {
     SC(socket),      SC(socketpair),  SC(connect),  SC(bind),      SC(getsockopt), SC(setsockopt),      SC(getsockname),
     SC(getpeername), SC(sendto),      SC(recvfrom), SC(sendmmsg),  SC(recvmmsg),   SC(shutdown),        SC(pipe2),
@@ -65,6 +67,7 @@ static const struct table tables[][TABLES] = {
     [SANDBOX_GATE] = {TABLE(base_calls), TABLE(gate_calls)},
     [SANDBOX_DECODE] = {TABLE(base_calls), TABLE(decode_calls)},
     [SANDBOX_SINK] = {TABLE(base_calls), TABLE(sink_calls)},
+    [SANDBOX_METRICS] = {TABLE(base_calls), TABLE(metrics_calls)},
     [SANDBOX_EXPORT] = {TABLE(base_calls), TABLE(sink_calls), TABLE(network_calls)},
 };
 

@@ -17,6 +17,7 @@ enum sandbox_profile {
 	SANDBOX_GATE,    /* its socket, and the fanotify group that it was given */
 	SANDBOX_DECODE,  /* also threads, clocks, and writing to descriptors it was given */
 	SANDBOX_SINK,    /* also files */
+	SANDBOX_METRICS, /* memory, and the sockets that come to the one it listens on */
 	SANDBOX_EXPORT,  /* files, the network, and the threads that look up host names */
 };
 

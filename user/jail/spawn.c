@@ -13,6 +13,9 @@
 #include "base/slice.h"
 #include "daemon/daemon.h"
 #include "daemon/exporter.h"
+#include "daemon/metrics_exporter.h"
+#include "daemon/metrics_server.h"
+#include "daemon/webhook.h"
 #include "jail/spawn.h"
 
 const struct role roles[] = {
@@ -21,6 +24,9 @@ const struct role roles[] = {
     {"decode", decode_main},
     {"sink", sink_main},
     {"export", exporter_main},
+    {"metrics", metrics_server_main},
+    {"webhook", webhook_main},
+    {"metrics-export", metrics_exporter_main},
     {NULL, NULL},
 };
 

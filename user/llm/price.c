@@ -253,3 +253,13 @@ enum price_state price_calc(const struct price_model *m, uint64_t wall_ns, const
 	*ret = p;
 	return PRICE_KNOWN;
 }
+
+bool price_usual_tier(struct slice tier)
+{
+	static const char *const usual[] = {"default", "standard", "auto", "on_demand"};
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (slice_caseeq(tier, slice_str(usual[i])))
+			return true;
+	return tier.n == 0;
+}

@@ -63,5 +63,7 @@ const struct price_model *price_find(struct slice provider, struct slice model);
  */
 enum price_state price_calc(const struct price_model *m, uint64_t wall_ns, const struct llm_usage *u,
                             struct price *ret);
+/* Whether the table's prices are those of calls that were served at `tier`, as the provider says it; absent: they are. */
+bool price_usual_tier(struct slice tier);
 
 #endif

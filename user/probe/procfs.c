@@ -168,6 +168,61 @@ bool procfs_events_lost(pid_t pid)
 	return real != effective || (effective > 0 && st.st_uid == 0);
 }
 
+/* proc(5): the name, field 2 of stat, may hold anything but ends at the last ')'; then from field 3 on. */
+static bool read_times(const char *stat, struct procfs_usage *ret)
+{
+	const char *end = strrchr(stat, ')');
+	uint64_t tick = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
+	unsigned long long user, system, start;
+
+	if (!end ||
+	    sscanf(end,
+	           ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu %*s %*s %*s %*s %*s %*s %llu",
+	           &user, &system, &start) != 3)
+		return false;
+	ret->cpu = (user + system) * tick;
+	ret->start = start * tick;
+	return true;
+}
+
+static void read_memory(struct slice status, struct procfs_usage *ret)
+{
+	struct slice line;
+
+	while (status.n && slice_cut(&status, '\n', &line)) {
+		const struct {
+			struct slice key;
+			uint64_t *to;
+		} rows[] = {{SLICE("VmRSS:"), &ret->resident},
+		            {SLICE("RssAnon:"), &ret->anon},
+		            {SLICE("RssShmem:"), &ret->shared}};
+
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			if (slice_starts(line, rows[i].key)) /* a number in KiB; the text ends in NUL */
+				*rows[i].to = strtoull(line.p + rows[i].key.n, NULL, 10) << 10;
+	}
+}
+
+int procfs_usage(pid_t pid, struct procfs_usage *ret)
+{
+	struct procfs_usage u = {0};
+	struct buf text = {0};
+	int err = read_text(pid, "stat", 1024, &text);
+
+	if (err >= 0)
+		err = read_times(buf_str(&text), &u) ? 0 : -EBADMSG;
+	buf_clear(&text);
+	if (err >= 0)
+		err = read_text(pid, "status", PROCFS_TEXT_MAX, &text);
+	if (err >= 0) {
+		buf_str(&text);
+		read_memory(buf_slice(&text), &u);
+		*ret = u;
+	}
+	buf_release(&text);
+	return err < 0 ? err : 0;
+}
+
 static int executable(const char *path)
 {
 	struct stat st;

@@ -40,6 +40,16 @@ int procfs_cgroups(pid_t pid, struct buf *out);
  */
 bool procfs_events_lost(pid_t pid);
 
+/* What a process has used since it began. */
+struct procfs_usage {
+	uint64_t start;    /* boot ns */
+	uint64_t cpu;      /* ns, in user and kernel mode */
+	uint64_t resident; /* bytes, as the next two; files are in it, too */
+	uint64_t anon, shared;
+};
+/* 0 or -errno: it is gone. */
+int procfs_usage(pid_t pid, struct procfs_usage *ret);
+
 #define PROCFS_TEXT_MAX 16384
 
 /* `name` as execvp(3) finds it. 0; -ENOENT not found; -EACCES found, not executable. */

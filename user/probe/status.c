@@ -516,6 +516,21 @@ static void add_ring(yyjson_mut_doc *d, yyjson_mut_val *root, const struct loade
 	yyjson_mut_obj_add_uint(d, o, "used", used);
 }
 
+static void add_roles(yyjson_mut_doc *d, yyjson_mut_val *root, const struct status_sources *src)
+{
+	yyjson_mut_val *list = src->n_roles ? yyjson_mut_obj_add_arr(d, root, "roles") : NULL;
+
+	for (size_t i = 0; i < src->n_roles; i++) {
+		const struct status_role *r = &src->roles[i];
+		yyjson_mut_val *o = yyjson_mut_arr_add_obj(d, list);
+
+		yyjson_mut_obj_add_str(d, o, "role", r->name);
+		yyjson_mut_obj_add_uint(d, o, "began", wall_seconds(r->usage.start));
+		yyjson_mut_obj_add_real(d, o, "cpu", (double)(r->usage.cpu / 10000000) / 100);
+		yyjson_mut_obj_add_uint(d, o, "memory", r->usage.resident);
+	}
+}
+
 /* Absent where nothing is held. */
 static void add_hold(yyjson_mut_doc *d, yyjson_mut_val *root, const struct hold *h)
 {
@@ -540,6 +555,8 @@ static void write_json(struct table *t, size_t max, size_t followed, struct buf 
 
 	yyjson_mut_doc_set_root(d, root);
 	add_text(d, root, "selection", slice_str(t->src->selection));
+	yyjson_mut_obj_add_uint(d, root, "began", t->src->began);
+	add_roles(d, root, t->src);
 	add_capabilities(d, root, loader_caps(t->src->loader));
 	add_attached(d, root, attacher_stats(t->src->attacher));
 	add_totals(d, root, t->src, followed);

@@ -3,6 +3,7 @@
  * status.h - what `spantap status` shows of a capture, as one JSON object; and
  * the alarm "TLS on the wire but no plaintext seen".
  *
+ *   began (s), roles [{role, began, cpu (s), memory (bytes)}] (when they are asked for),
  *   selection, capabilities {used, missing}, attached {...}, totals {...},
  *   data_ring {bytes, used}, hold {files, attached, overdue, ms, longest_ms} (hold.h), alarms, omitted (processes not listed),
  *   processes [{pid, comm, exe, since, libraries [{path, library, version,
@@ -17,6 +18,7 @@
 
 #include "probe/discover.h"
 #include "probe/hold.h"
+#include "probe/procfs.h"
 
 #define STATUS_PROCESSES_MAX                                                                                 \
 	100                   /* listed; those with an alarm, then those with most connections, come first */
@@ -31,6 +33,13 @@
 
 struct status;
 
+/* One of spantap's own processes. */
+#define STATUS_ROLES_MAX 16
+struct status_role {
+	const char *name;
+	struct procfs_usage usage;
+};
+
 /* What it is made of; the rest comes from probe's own loop. */
 struct status_sources {
 	struct loader *loader;
@@ -39,6 +48,9 @@ struct status_sources {
 	const struct hold *hold; /* NULL: programs are not held */
 	const char *selection; /* in words */
 	uint64_t not_told, decode_crashes, verdicts, verdicts_refused;
+	uint64_t began; /* s since the epoch */
+	const struct status_role *roles;
+	size_t n_roles;
 };
 
 /* `alarm` is called once for each process, with one line for the operator. */

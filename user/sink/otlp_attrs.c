@@ -107,8 +107,14 @@ static int64_t tokens(const struct span *s, enum attr_key key)
 	return a ? a->i : LLM_NONE;
 }
 
-/* US dollars by list price; only of whole calls: what was cut off may have cost more. */
-static bool cost(const struct span *s, struct arena *a, struct attr *ret)
+bool otlp_billed(const struct span *s)
+{
+	if (s->kind != SPAN_CHAT || is_operation(s, "count_tokens") || slice_eq(text_of(s, ATTR_CALL_KIND), SLICE("relay")))
+		return false;
+	return s->status != SPAN_ERROR || span_get(s, ATTR_USAGE_INPUT_TOKENS) || span_get(s, ATTR_USAGE_OUTPUT_TOKENS);
+}
+
+bool otlp_cost(const struct span *s, double *ret)
 {
 	struct llm_usage u = {tokens(s, ATTR_USAGE_INPUT_TOKENS), tokens(s, ATTR_USAGE_OUTPUT_TOKENS),
 	                      tokens(s, ATTR_USAGE_CACHE_READ), tokens(s, ATTR_USAGE_CACHE_CREATION),
@@ -117,16 +123,22 @@ static bool cost(const struct span *s, struct arena *a, struct attr *ret)
 	const struct attr *complete = span_get(s, ATTR_COMPLETE);
 	struct price p;
 
-	(void)a;
-	if (s->kind != SPAN_CHAT || (complete && !complete->b))
+	if (!otlp_billed(s) || (complete && !complete->b) || !price_usual_tier(text_of(s, ATTR_OPENAI_RESPONSE_SERVICE_TIER)) ||
+	    !price_usual_tier(text_of(s, ATTR_CALL_SERVICE_TIER)))
 		return false;
 	const struct price_model *m = price_find(provider, text_of(s, ATTR_RESPONSE_MODEL));
 	if (!m)
 		m = price_find(provider, text_of(s, ATTR_REQUEST_MODEL));
 	if (price_calc(m, s->start_wall, &u, &p) != PRICE_KNOWN)
 		return false;
-	ret->d = p.total;
+	*ret = p.total;
 	return true;
+}
+
+static bool cost(const struct span *s, struct arena *a, struct attr *ret)
+{
+	(void)a;
+	return otlp_cost(s, &ret->d);
 }
 
 static bool copy(const struct span *s, enum attr_key key, struct attr *ret)

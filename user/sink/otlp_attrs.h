@@ -49,6 +49,14 @@ struct otlp_attrs {
  */
 void otlp_attrs(struct otlp_attrs *ret, const struct span *s, bool content, enum otlp_profile profile, struct arena *a);
 
+/*
+ * Whether it has a price, be it known or not: calls of models, but not those that only count tokens, relay what
+ * is counted elsewhere, or failed without reporting any use.
+ */
+bool otlp_billed(const struct span *s);
+/* US dollars by list price; false: not known. Only of whole calls: what was cut off may have cost more. */
+bool otlp_cost(const struct span *s, double *ret);
+
 /* SpanKind of the protocol. */
 enum { OTLP_INTERNAL = 1, OTLP_SERVER = 2, OTLP_CLIENT = 3 };
 int otlp_kind(const struct span *s);

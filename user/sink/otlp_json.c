@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "sink/otlp_json.h"
+#include "sink/otlp_json_parts.h"
 #include "store/json_text.h"
 
 struct otlp_json {
@@ -20,7 +21,7 @@ struct otlp_json {
 	size_t n;
 };
 
-static yyjson_mut_val *decimal(yyjson_mut_doc *d, bool negative, uint64_t magnitude)
+yyjson_mut_val *otlp_json_decimal(yyjson_mut_doc *d, bool negative, uint64_t magnitude)
 {
 	struct buf b = {0};
 
@@ -50,7 +51,7 @@ static yyjson_mut_val *array(yyjson_mut_doc *d, const struct slice *v, size_t n)
 	return any(d, "arrayValue", obj);
 }
 
-static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct otlp_attr *a)
+yyjson_mut_val *otlp_json_value(yyjson_mut_doc *d, const struct otlp_attr *a)
 {
 	const struct attr *v = &a->v;
 
@@ -59,7 +60,7 @@ static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct otlp_attr *a)
 		return any(d, "stringValue", json_text(d, v->str));
 	case ATTR_INT:
 		return any(d, "intValue",
-		           decimal(d, v->i < 0, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i));
+		           otlp_json_decimal(d, v->i < 0, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i));
 	case ATTR_DOUBLE:
 		return any(d, "doubleValue", yyjson_mut_real(d, v->d));
 	case ATTR_BOOL:
@@ -70,7 +71,7 @@ static yyjson_mut_val *any_value(yyjson_mut_doc *d, const struct otlp_attr *a)
 	return array(d, v->strs.v, v->strs.n);
 }
 
-static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, yyjson_mut_val *value)
+void otlp_json_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, yyjson_mut_val *value)
 {
 	yyjson_mut_val *kv = yyjson_mut_obj(d);
 
@@ -79,14 +80,15 @@ static void add_attr(yyjson_mut_doc *d, yyjson_mut_val *attrs, const char *key, 
 	yyjson_mut_arr_append(attrs, kv);
 }
 
-static yyjson_mut_val *resource(yyjson_mut_doc *d, const struct resource *r, const struct resource_place *place)
+yyjson_mut_val *otlp_json_resource(yyjson_mut_doc *d, const struct resource *r,
+                                   const struct resource_place *place)
 {
 	yyjson_mut_val *attrs = yyjson_mut_arr(d), *obj = yyjson_mut_obj(d);
 	struct otlp_text v[RESOURCE_MAX];
 	size_t n = resource_texts(r, place, v);
 
 	for (size_t i = 0; i < n; i++)
-		add_attr(d, attrs, v[i].name, any(d, "stringValue", json_text(d, v[i].value)));
+		otlp_json_attr(d, attrs, v[i].name, any(d, "stringValue", json_text(d, v[i].value)));
 	yyjson_mut_obj_add_val(d, obj, "attributes", attrs);
 	return obj;
 }
@@ -115,7 +117,7 @@ static yyjson_mut_val *spans_of(struct otlp_json *o, const struct span *s)
 	yyjson_mut_val *rs = yyjson_mut_arr_add_obj(d, o->resources);
 
 	g->place = resource_place_dup(&o->arena, &place);
-	yyjson_mut_obj_add_val(d, rs, "resource", resource(d, o->resource, &place));
+	yyjson_mut_obj_add_val(d, rs, "resource", otlp_json_resource(d, o->resource, &place));
 	yyjson_mut_val *ss = yyjson_mut_arr_add_obj(d, yyjson_mut_obj_add_arr(d, rs, "scopeSpans"));
 	yyjson_mut_val *scope = yyjson_mut_obj_add_obj(d, ss, "scope");
 	yyjson_mut_obj_add_str(d, scope, "name", "spantap");
@@ -164,10 +166,10 @@ static void add_links(yyjson_mut_doc *d, yyjson_mut_val *obj, const struct span 
 		yyjson_mut_obj_add_val(d, v, "traceId", json_hex(d, l->trace, sizeof(l->trace)));
 		yyjson_mut_obj_add_val(d, v, "spanId", json_hex(d, l->id, sizeof(l->id)));
 		yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, v, "attributes");
-		add_attr(d, attrs, attr_defs[ATTR_LINK_EVIDENCE].name,
+		otlp_json_attr(d, attrs, attr_defs[ATTR_LINK_EVIDENCE].name,
 		         any(d, "stringValue", json_text(d, l->evidence)));
 		if (isfinite(l->confidence))
-			add_attr(d, attrs, attr_defs[ATTR_LINK_CONFIDENCE].name,
+			otlp_json_attr(d, attrs, attr_defs[ATTR_LINK_CONFIDENCE].name,
 			         any(d, "doubleValue", yyjson_mut_real(d, l->confidence)));
 	}
 }
@@ -188,11 +190,11 @@ void otlp_json_add(struct otlp_json *o, const struct span *s, bool content, enum
 	yyjson_mut_obj_add_val(d, obj, "parentSpanId", parent(d, s));
 	yyjson_mut_obj_add_val(d, obj, "name", json_text(d, s->name));
 	yyjson_mut_obj_add_int(d, obj, "kind", otlp_kind(s));
-	yyjson_mut_obj_add_val(d, obj, "startTimeUnixNano", decimal(d, false, s->start_wall));
-	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano", decimal(d, false, otlp_end(s)));
+	yyjson_mut_obj_add_val(d, obj, "startTimeUnixNano", otlp_json_decimal(d, false, s->start_wall));
+	yyjson_mut_obj_add_val(d, obj, "endTimeUnixNano", otlp_json_decimal(d, false, otlp_end(s)));
 	yyjson_mut_val *attrs = yyjson_mut_obj_add_arr(d, obj, "attributes");
 	for (size_t i = 0; i < list.n; i++)
-		add_attr(d, attrs, list.v[i].name, any_value(d, &list.v[i]));
+		otlp_json_attr(d, attrs, list.v[i].name, otlp_json_value(d, &list.v[i]));
 	if (list.dropped)
 		yyjson_mut_obj_add_uint(d, obj, "droppedAttributesCount", list.dropped);
 	add_links(d, obj, s);

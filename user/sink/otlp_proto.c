@@ -5,8 +5,8 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "otlp.pb-c.h"
 #include "sink/otlp_json.h"
+#include "sink/otlp_pb.h"
 #include "sink/otlp_proto.h"
 
 struct otlp_proto {
@@ -29,7 +29,7 @@ struct otlp_proto *otlp_proto_new(const struct resource *resource)
 	return o;
 }
 
-static ProtobufCBinaryData bytes(struct arena *a, const void *p, size_t n)
+ProtobufCBinaryData otlp_pb_bytes(struct arena *a, const void *p, size_t n)
 {
 	struct slice copy = arena_dup(a, slice_of(p, n));
 
@@ -42,14 +42,14 @@ static ProtobufCBinaryData utf8(struct arena *a, struct slice s)
 	struct buf b = {0};
 
 	if (text_valid(s) == s.n)
-		return bytes(a, s.p, s.n);
+		return otlp_pb_bytes(a, s.p, s.n);
 	text_utf8(&b, s);
-	ProtobufCBinaryData r = bytes(a, b.p, b.n);
+	ProtobufCBinaryData r = otlp_pb_bytes(a, b.p, b.n);
 	buf_release(&b);
 	return r;
 }
 
-static Otlp__AnyValue *any_text(struct arena *a, struct slice s)
+Otlp__AnyValue *otlp_pb_text(struct arena *a, struct slice s)
 {
 	Otlp__AnyValue *v = arena_alloc(a, sizeof(*v));
 
@@ -70,16 +70,16 @@ static Otlp__AnyValue *any_texts(struct arena *a, const struct slice *texts, siz
 	v->array_value->n_values = n;
 	v->array_value->values = arena_alloc(a, (n + 1) * sizeof(*v->array_value->values));
 	for (size_t i = 0; i < n; i++)
-		v->array_value->values[i] = any_text(a, texts[i]);
+		v->array_value->values[i] = otlp_pb_text(a, texts[i]);
 	return v;
 }
 
-static Otlp__AnyValue *any_value(struct arena *a, const struct otlp_attr *attr)
+Otlp__AnyValue *otlp_pb_value(struct arena *a, const struct otlp_attr *attr)
 {
 	Otlp__AnyValue *v;
 
 	if (attr->type == ATTR_STR)
-		return any_text(a, attr->v.str);
+		return otlp_pb_text(a, attr->v.str);
 	if (attr->type == ATTR_STRS)
 		return any_texts(a, attr->v.strs.v, attr->v.strs.n);
 	v = arena_alloc(a, sizeof(*v));
@@ -97,7 +97,7 @@ static Otlp__AnyValue *any_value(struct arena *a, const struct otlp_attr *attr)
 	return v;
 }
 
-static Otlp__KeyValue *key_value(struct arena *a, const char *key, Otlp__AnyValue *value)
+Otlp__KeyValue *otlp_pb_key_value(struct arena *a, const char *key, Otlp__AnyValue *value)
 {
 	Otlp__KeyValue *kv = arena_alloc(a, sizeof(*kv));
 
@@ -112,7 +112,7 @@ static void set_attributes(Otlp__Span *span, const struct otlp_attrs *list, stru
 	span->attributes = arena_alloc(a, (list->n + 1) * sizeof(*span->attributes));
 	span->n_attributes = list->n;
 	for (size_t i = 0; i < list->n; i++)
-		span->attributes[i] = key_value(a, list->v[i].name, any_value(a, &list->v[i]));
+		span->attributes[i] = otlp_pb_key_value(a, list->v[i].name, otlp_pb_value(a, &list->v[i]));
 	span->dropped_attributes_count = list->dropped;
 }
 
@@ -126,14 +126,14 @@ static void set_links(Otlp__Span *span, const struct span *s, struct arena *a)
 		const struct otlp_attr confidence = {NULL, ATTR_DOUBLE, {.d = l->confidence}};
 
 		otlp__link__init(link);
-		link->trace_id = bytes(a, l->trace, sizeof(l->trace));
-		link->span_id = bytes(a, l->id, sizeof(l->id));
+		link->trace_id = otlp_pb_bytes(a, l->trace, sizeof(l->trace));
+		link->span_id = otlp_pb_bytes(a, l->id, sizeof(l->id));
 		link->attributes = arena_alloc(a, 2 * sizeof(*link->attributes));
 		link->attributes[link->n_attributes++] =
-		    key_value(a, attr_defs[ATTR_LINK_EVIDENCE].name, any_text(a, l->evidence));
+		    otlp_pb_key_value(a, attr_defs[ATTR_LINK_EVIDENCE].name, otlp_pb_text(a, l->evidence));
 		if (isfinite(l->confidence))
 			link->attributes[link->n_attributes++] =
-			    key_value(a, attr_defs[ATTR_LINK_CONFIDENCE].name, any_value(a, &confidence));
+			    otlp_pb_key_value(a, attr_defs[ATTR_LINK_CONFIDENCE].name, otlp_pb_value(a, &confidence));
 		span->links[i] = link;
 	}
 }
@@ -160,10 +160,10 @@ void otlp_proto_add(struct otlp_proto *o, const struct span *s, bool content, en
 
 	otlp__span__init(span);
 	otlp_attrs(&list, s, content, profile, &scratch);
-	span->trace_id = bytes(a, s->trace, sizeof(s->trace));
-	span->span_id = bytes(a, s->id, sizeof(s->id));
+	span->trace_id = otlp_pb_bytes(a, s->trace, sizeof(s->trace));
+	span->span_id = otlp_pb_bytes(a, s->id, sizeof(s->id));
 	if (memcmp(s->parent, root, sizeof(root)))
-		span->parent_span_id = bytes(a, s->parent, sizeof(s->parent));
+		span->parent_span_id = otlp_pb_bytes(a, s->parent, sizeof(s->parent));
 	span->name = utf8(a, s->name);
 	span->kind = otlp_kind(s);
 	span->start_time_unix_nano = s->start_wall;
@@ -186,17 +186,18 @@ size_t otlp_proto_count(const struct otlp_proto *o)
 	return o->n;
 }
 
-static Otlp__Resource *resource_of(struct otlp_proto *o, const struct resource_place *place)
+Otlp__Resource *otlp_pb_resource(struct arena *a, const struct resource *r,
+                                 const struct resource_place *place)
 {
-	Otlp__Resource *resource = arena_alloc(&o->arena, sizeof(*resource));
+	Otlp__Resource *resource = arena_alloc(a, sizeof(*resource));
 	struct otlp_text v[RESOURCE_MAX];
-	size_t n = resource_texts(o->resource, place, v);
+	size_t n = resource_texts(r, place, v);
 
 	otlp__resource__init(resource);
-	resource->attributes = arena_alloc(&o->arena, n * sizeof(*resource->attributes));
+	resource->attributes = arena_alloc(a, n * sizeof(*resource->attributes));
 	resource->n_attributes = n;
 	for (size_t i = 0; i < n; i++)
-		resource->attributes[i] = key_value(&o->arena, v[i].name, any_text(&o->arena, v[i].value));
+		resource->attributes[i] = otlp_pb_key_value(a, v[i].name, otlp_pb_text(a, v[i].value));
 	return resource;
 }
 
@@ -213,7 +214,7 @@ static Otlp__ResourceSpans *resource_spans(struct otlp_proto *o, const struct gr
 	ss->spans = g->spans;
 	ss->n_spans = g->n;
 	otlp__resource_spans__init(rs);
-	rs->resource = resource_of(o, &g->place);
+	rs->resource = otlp_pb_resource(&o->arena, o->resource, &g->place);
 	rs->scope_spans = arena_alloc(&o->arena, sizeof(*rs->scope_spans));
 	rs->scope_spans[0] = ss;
 	rs->n_scope_spans = 1;

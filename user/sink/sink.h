@@ -23,6 +23,9 @@ struct sink_conf {
 	uint64_t retain_age_ns, retain_bytes; /* struct store_limits; 0: no limit */
 	const char *command;          /* what was run, already masked, for the heading; NULL for replay */
 	uint8_t instance[16];
+	bool metrics;                 /* are to be counted, and hung up on the board (metrics/board.h) */
+	int board_fd;
+	const char *alerts;           /* rules of --alert, one a line (metrics/alert.h); NULL: none */
 };
 
 /* What the capture as a whole lost or left out, printed under the tree and kept in the store. */
@@ -67,7 +70,14 @@ void sink_store_watch(void *state);
 /* conf->retain_*: from now on; part of the open batch. 0 or -errno. */
 int sink_store_retain(void *state, const struct sink_conf *conf);
 
-extern const struct sink_ops sink_store, sink_otlp_file, sink_tree;
+/* Since when an exporter of sink_metrics counts, ns since the epoch: also by its predecessor in the same capture. */
+uint64_t sink_metrics_start(void *state);
+/* Once a second, where there are alerts; `say` gets lines for the operator. */
+void sink_metrics_tick(void *state, uint64_t now, void (*say)(const char *line));
+/* Hangs up what an exporter of sink_metrics has counted, with the rest of a notice (metrics/board.h). 0 or -errno. */
+int sink_metrics_publish(void *state, struct slice status, struct slice exports);
+
+extern const struct sink_ops sink_store, sink_otlp_file, sink_tree, sink_metrics;
 /* All exporters that `conf` asks for are opened; NULL-terminated table in sinks.c. */
 extern const struct sink_ops *const sinks[];
 

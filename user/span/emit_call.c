@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "metrics/metrics.h"
 #include "span/emit.h"
 
 static bool is_openai(const struct llm_call *call)
@@ -153,6 +154,22 @@ static void set_content(struct spans *sp, struct span *s, const struct llm_call 
 	own_text(s, ATTR_TOOL_DEFINITIONS, content_tools(c, &s->arena, call->tools, call->n_tools));
 }
 
+static void set_gaps(struct span *s, const struct llm_call *call)
+{
+	if (call->n_chunk_at < 2)
+		return;
+	s->gaps = arena_alloc(&s->arena, sizeof(*s->gaps));
+	for (size_t i = 1; i < call->n_chunk_at; i++) {
+		double gap = emit_seconds(call->chunk_at[i - 1], call->chunk_at[i]);
+		size_t bucket = 0;
+
+		while (bucket < SPAN_GAPS - 1 && gap > metric_call_seconds.v[bucket])
+			bucket++;
+		s->gaps->counts[bucket]++;
+		s->gaps->sum += gap;
+	}
+}
+
 static void set_transport(struct spans *sp, struct span *s, const struct llm_call *call)
 {
 	uint64_t gap;
@@ -171,6 +188,7 @@ static void set_transport(struct spans *sp, struct span *s, const struct llm_cal
 		span_set_double(s, ATTR_CALL_CHUNK_GAP_P50, (double)gap / 1e9);
 	if (llm_chunk_gap(call, 95, &gap))
 		span_set_double(s, ATTR_CALL_CHUNK_GAP_P95, (double)gap / 1e9);
+	set_gaps(s, call);
 	if (call->request_only)
 		span_set_bool(s, ATTR_CALL_REQUEST_ONLY, true);
 	if (call->warm_up)

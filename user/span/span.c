@@ -142,7 +142,7 @@ void span_add_link(struct span *s, const uint8_t trace[16], const uint8_t id[8],
  *   text: 0 when absent, else length + 1 and the bytes
  * ATTR_KEYS stands there because both ends must have the same attribute table.
  */
-#define SPAN_VERSION 2
+#define SPAN_VERSION 3
 
 _Static_assert(ATTR_KEYS < 256, "ATTR_KEYS is one byte on the wire");
 
@@ -218,6 +218,11 @@ void span_encode(struct buf *out, const struct span *s)
 		buf_add(out, &l->confidence, sizeof(l->confidence));
 		put_text(out, l->evidence);
 	}
+	buf_addc(out, s->gaps != NULL);
+	for (size_t i = 0; s->gaps && i < SPAN_GAPS; i++)
+		put_number(out, s->gaps->counts[i]);
+	if (s->gaps)
+		buf_add(out, &s->gaps->sum, sizeof(s->gaps->sum));
 }
 
 /* What is left to read; `bad` is sticky. */
@@ -369,6 +374,20 @@ static void get_links(struct reader *r, struct span *s)
 	}
 }
 
+static void get_gaps(struct reader *r, struct span *s)
+{
+	if (!get_byte(r, 2))
+		return;
+	s->gaps = arena_alloc(&s->arena, sizeof(*s->gaps));
+	for (size_t i = 0; i < SPAN_GAPS; i++) {
+		uint64_t n = get_number(r);
+
+		r->bad |= n > LLM_CHUNKS_MAX;
+		s->gaps->counts[i] = (uint32_t)n;
+	}
+	get_bytes(r, &s->gaps->sum, sizeof(s->gaps->sum));
+}
+
 int span_decode(struct slice in, struct span *ret)
 {
 	struct reader r = {.in = in};
@@ -392,6 +411,7 @@ int span_decode(struct slice in, struct span *ret)
 	for (uint64_t i = 0; i < n && !r.bad; i++)
 		get_attr(&r, &s);
 	get_links(&r, &s);
+	get_gaps(&r, &s);
 	if (r.bad || r.in.n) {
 		span_release(&s);
 		return -EBADMSG;

@@ -84,6 +84,16 @@ struct span_link {
 	double confidence;
 };
 
+/*
+ * The times between the chunks of a streamed answer, counted by bucket, for the
+ * metric of them; not kept in the store.
+ */
+#define SPAN_GAPS 15 /* buckets: one more than metric_call_seconds has bounds */
+struct span_gaps {
+	uint32_t counts[SPAN_GAPS];
+	double sum; /* s */
+};
+
 struct span {
 	uint8_t trace[16], id[8], parent[8]; /* parent all zero: a root */
 	enum span_kind kind;
@@ -96,6 +106,7 @@ struct span {
 	size_t n_attrs;
 	struct span_link *links;
 	size_t n_links;
+	struct span_gaps *gaps; /* NULL: there were none */
 	struct arena arena; /* owns name, attributes, links */
 };
 

@@ -159,6 +159,7 @@ static void gap_to(struct streams *ss, struct conn *c, enum ev_dir dir, uint64_t
 	uint64_t n = to - d->next;
 	d->next = to;
 	ss->stats.lost_bytes += n;
+	ss->stats.gaps++;
 	ss->ev->gap(c->down, dir, ts, n, cause);
 }
 

@@ -72,6 +72,7 @@ struct streams;
 struct stream_stats {
 	uint64_t bytes;      /* delivered downstream */
 	uint64_t lost_bytes; /* reported as gaps */
+	uint64_t gaps;
 	uint64_t repeated;   /* bytes dropped because they were delivered before */
 	uint64_t conns;      /* connections opened */
 	uint64_t open;       /* connections open now */
