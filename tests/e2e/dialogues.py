@@ -56,7 +56,8 @@ def converse(n):
         if text is not None:
             messages.append({"role": "assistant", "content": text})
     connection.close()
-    print(n, *got, flush=True)
+    with lock:  # else two lines may come as one
+        print(n, *got, flush=True)
 
 
 def work():
